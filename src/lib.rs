@@ -1,1 +1,4 @@
-//! keyless
+//! Keyless signing and verification of container images and files.
+
+pub mod crypto;
+pub mod diagnostic;

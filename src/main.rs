@@ -1,1 +1,3 @@
-fn main(){}
+//! The `keyless` program.
+
+fn main() {}

@@ -1,0 +1,133 @@
+//! The ground floor: how every refusal presents itself, and the exit-code table.
+//!
+//! Each floor keeps an error enum of its own; what they share is this trait. `code()` is stable and
+//! appears in JSON, `exit()` is the row of the README's table, `details()` are the "expected / found"
+//! lines, `hint()` says what to try.
+
+use std::fmt;
+
+/// Exit codes of the program; one table for every verb and format (README, "Exit codes").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Exit {
+    /// Everything asked for was done, or verified.
+    Accepted = 0,
+    /// The command line, or a combination of its options, cannot be carried out.
+    Usage = 2,
+    /// A local file cannot be read or written.
+    File = 3,
+    /// The image or file carries no signature.
+    NoSignature = 10,
+    /// The image does not exist in the registry.
+    NoSuchImage = 11,
+    /// Signed, but not by the identity, or not with the annotations, that was asked for.
+    IdentityMismatch = 12,
+    /// Signed without a certificate, where one is needed.
+    NoCertificate = 13,
+    /// The identity token is missing, malformed, expired or meant for somebody else.
+    Token = 14,
+    /// The signature does not verify.
+    SignatureInvalid = 20,
+    /// The signature is for other content.
+    ContentMismatch = 21,
+    /// A bundle or envelope breaks its format.
+    Malformed = 22,
+    /// Trusted root or signing config is missing, malformed or has no usable service.
+    TrustMaterial = 30,
+    /// The certificate or its chain is refused.
+    Certificate = 31,
+    /// The transparency log entry is refused.
+    Log = 32,
+    /// No trusted time, or a timestamp is refused.
+    Timestamp = 33,
+    /// The signed certificate timestamp is refused.
+    Sct = 34,
+    /// A host cannot be reached, or took too long.
+    Unreachable = 40,
+    /// A service failed (5xx) or asked to slow down (429).
+    ServiceFailed = 41,
+    /// A service answered something that is not an answer.
+    BadReply = 42,
+    /// A registry denied access.
+    Denied = 43,
+    /// A service refused the request (other 4xx); repeating it unchanged will not help.
+    Refused = 44,
+    /// A fault of this program.
+    Internal = 70,
+}
+
+impl Exit {
+    /// Returns the process exit status.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// Returns whether the same command may succeed later without any change.
+    pub fn is_retryable(self) -> bool {
+        matches!(
+            self,
+            Exit::Unreachable | Exit::ServiceFailed | Exit::BadReply
+        )
+    }
+
+    /// Orders outcomes of a batch: an internal fault first, then "judged and refused", then "could not
+    /// judge", then usage. Within one class the higher code is the more severe.
+    fn severity(self) -> (u8, u8) {
+        let class = match self.code() {
+            0 => 0,
+            2 | 3 => 1,
+            40..=49 => 2,
+            10..=39 => 3,
+            _ => 4,
+        };
+        (class, self.code())
+    }
+
+    /// Returns the more severe of two outcomes.
+    pub fn worst(self, other: Exit) -> Exit {
+        if other.severity() > self.severity() {
+            other
+        } else {
+            self
+        }
+    }
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.code())
+    }
+}
+
+/// What an error tells beyond its one-line message.
+pub trait Diagnostic: std::error::Error {
+    /// Stable kebab-case name; part of the JSON output.
+    fn code(&self) -> &'static str;
+    /// The row of the exit-code table.
+    fn exit(&self) -> Exit;
+    /// "expected" / "found" style lines, shown under the message.
+    fn details(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+    /// What to try next.
+    fn hint(&self) -> Option<String> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_ends_with_the_most_severe() {
+        assert_eq!(Exit::Accepted.worst(Exit::Usage), Exit::Usage);
+        assert_eq!(
+            Exit::Unreachable.worst(Exit::NoSignature),
+            Exit::NoSignature
+        );
+        assert_eq!(Exit::SignatureInvalid.worst(Exit::Log), Exit::Log);
+        assert_eq!(Exit::Internal.worst(Exit::Log), Exit::Internal);
+        assert_eq!(Exit::Log.worst(Exit::Accepted), Exit::Log);
+    }
+}
