@@ -1,0 +1,336 @@
+//! X.509 certificates (RFC 5280): parsed fields beside the exact bytes.
+//!
+//! Parsing only; which certificate may do what is judged in [`crate::crypto::chain`] and `verify`.
+
+use der::asn1::ObjectIdentifier;
+use der::{Decode as _, Encode as _};
+use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
+
+use super::asn1::{self, Tlv};
+use super::digest::HashAlgorithm;
+use super::key::{BadSignature, KeyError, PublicKey, pem};
+use super::time::{TimeRange, UnixTime};
+
+/// Largest certificate accepted, in bytes; Fulcio's are near 1 KiB, CI ones near 2 KiB.
+pub const MAX_CERTIFICATE_LEN: usize = 64 * 1024;
+
+/// Why a certificate could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CertificateError {
+    /// Not a DER certificate, or longer than [`MAX_CERTIFICATE_LEN`].
+    #[error("malformed certificate: {reason}")]
+    Malformed {
+        /// What the parser met.
+        reason: String,
+    },
+    /// The subject's key is not usable.
+    #[error("certificate key: {0}")]
+    Key(#[from] KeyError),
+    /// Signed with an algorithm that is not used in this field.
+    #[error("unsupported certificate signature algorithm {algorithm}")]
+    UnsupportedSignature {
+        /// Object identifier found.
+        algorithm: String,
+    },
+    /// An extension appears twice, or cannot be decoded.
+    #[error("malformed certificate extension {oid}")]
+    Extension {
+        /// Object identifier of the extension.
+        oid: String,
+    },
+}
+
+/// One extension, value undecoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extension {
+    /// Object identifier.
+    pub oid: ObjectIdentifier,
+    /// Critical flag.
+    pub critical: bool,
+    /// Content of the extnValue OCTET STRING.
+    pub value: Vec<u8>,
+}
+
+/// A certificate. Equality is equality of the DER bytes.
+#[derive(Clone)]
+pub struct Certificate {
+    der: Vec<u8>,
+    tbs: Vec<u8>,
+    issuer: Vec<u8>,
+    subject: Vec<u8>,
+    serial: Vec<u8>,
+    validity: TimeRange,
+    public_key: PublicKey,
+    extensions: Vec<Extension>,
+    signature_hash: HashAlgorithm,
+    signature: Vec<u8>,
+    basic_constraints: Option<BasicConstraints>,
+    key_usage: Option<KeyUsage>,
+    extended_key_usage: Option<ExtendedKeyUsage>,
+    subject_text: String,
+}
+
+impl PartialEq for Certificate {
+    fn eq(&self, other: &Self) -> bool {
+        self.der == other.der
+    }
+}
+
+impl Eq for Certificate {}
+
+impl std::fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "Certificate({:?}, serial {})",
+            self.subject_text,
+            hex::encode(&self.serial)
+        )
+    }
+}
+
+const BASIC_CONSTRAINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.19");
+const KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.15");
+const EXTENDED_KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37");
+/// Object identifier of the SubjectAltName extension.
+pub const SUBJECT_ALT_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.17");
+/// Object identifier of the SCT list extension (RFC 6962 §3.3).
+pub const SCT_LIST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.11129.2.4.2");
+
+fn signature_hash(oid: &ObjectIdentifier) -> Option<HashAlgorithm> {
+    match oid.to_string().as_str() {
+        "1.2.840.10045.4.3.2" | "1.2.840.113549.1.1.11" => Some(HashAlgorithm::Sha256),
+        "1.2.840.10045.4.3.3" | "1.2.840.113549.1.1.12" => Some(HashAlgorithm::Sha384),
+        "1.2.840.10045.4.3.4" | "1.2.840.113549.1.1.13" => Some(HashAlgorithm::Sha512),
+        "1.3.101.112" => Some(HashAlgorithm::Sha512),
+        _ => None,
+    }
+}
+
+impl Certificate {
+    /// Parses a DER certificate.
+    ///
+    /// # Errors
+    /// [`CertificateError`]; trailing bytes, duplicate extensions and a TBS whose parsed form does not
+    /// encode back to the same bytes are refused.
+    pub fn from_der(der_bytes: &[u8]) -> Result<Self, CertificateError> {
+        let malformed = |reason: &str| CertificateError::Malformed {
+            reason: reason.to_owned(),
+        };
+        if der_bytes.len() > MAX_CERTIFICATE_LEN {
+            return Err(malformed("longer than 64 KiB"));
+        }
+        let parsed = x509_cert::Certificate::from_der(der_bytes).map_err(|e| {
+            CertificateError::Malformed {
+                reason: e.to_string(),
+            }
+        })?;
+        let outer = Tlv::only(der_bytes, asn1::SEQUENCE).ok_or_else(|| malformed("not DER"))?;
+        let mut rest = outer.content;
+        let tbs_tlv = Tlv::expect(&mut rest, asn1::SEQUENCE).ok_or_else(|| malformed("no TBS"))?;
+        // Fields of what was signed are read through a typed parser; make sure that both see one thing.
+        let reencoded = parsed
+            .tbs_certificate()
+            .to_der()
+            .map_err(|_| malformed("TBS does not encode"))?;
+        if reencoded != tbs_tlv.raw {
+            return Err(malformed("not canonical DER"));
+        }
+        let tbs = parsed.tbs_certificate();
+        if parsed.signature_algorithm() != tbs.signature() {
+            return Err(malformed("inner and outer signature algorithms differ"));
+        }
+        let algorithm = parsed.signature_algorithm().oid;
+        let signature_hash =
+            signature_hash(&algorithm).ok_or_else(|| CertificateError::UnsupportedSignature {
+                algorithm: algorithm.to_string(),
+            })?;
+        let encode =
+            |value: der::Result<Vec<u8>>| value.map_err(|_| malformed("field does not encode"));
+        let mut extensions: Vec<Extension> = Vec::new();
+        for extension in tbs.extensions().into_iter().flatten() {
+            if extensions.iter().any(|seen| seen.oid == extension.extn_id) {
+                return Err(CertificateError::Extension {
+                    oid: extension.extn_id.to_string(),
+                });
+            }
+            extensions.push(Extension {
+                oid: extension.extn_id,
+                critical: extension.critical,
+                value: extension.extn_value.as_bytes().to_vec(),
+            });
+        }
+        let validity = tbs.validity();
+        let time = |t: &x509_cert::time::Time| {
+            UnixTime::from_seconds(
+                t.to_unix_duration()
+                    .as_secs()
+                    .try_into()
+                    .unwrap_or(i64::MAX),
+            )
+        };
+        let signature = parsed
+            .signature()
+            .as_bytes()
+            .ok_or_else(|| malformed("signature bits"))?
+            .to_vec();
+        Ok(Certificate {
+            der: der_bytes.to_vec(),
+            tbs: tbs_tlv.raw.to_vec(),
+            issuer: encode(tbs.issuer().to_der())?,
+            subject: encode(tbs.subject().to_der())?,
+            serial: tbs.serial_number().as_bytes().to_vec(),
+            validity: TimeRange {
+                start: time(&validity.not_before),
+                end: Some(time(&validity.not_after)),
+            },
+            public_key: PublicKey::from_spki_der(&encode(tbs.subject_public_key_info().to_der())?)?,
+            basic_constraints: decode(&extensions, BASIC_CONSTRAINTS)?,
+            key_usage: decode(&extensions, KEY_USAGE)?,
+            extended_key_usage: decode(&extensions, EXTENDED_KEY_USAGE)?,
+            extensions,
+            signature_hash,
+            signature,
+            subject_text: tbs.subject().to_string(),
+        })
+    }
+
+    /// Parses all `CERTIFICATE` blocks of a PEM text, in order, at most `limit`.
+    ///
+    /// # Errors
+    /// [`CertificateError`] for the first block that is none, or when there is no block or too many.
+    pub fn chain_from_pem(text: &str, limit: usize) -> Result<Vec<Self>, CertificateError> {
+        let malformed = |reason: String| CertificateError::Malformed { reason };
+        const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+        const END: &str = "-----END CERTIFICATE-----";
+        let mut certificates = Vec::new();
+        let mut rest = text;
+        while let Some(start) = rest.find(BEGIN) {
+            let end = rest[start..]
+                .find(END)
+                .ok_or_else(|| malformed("PEM block has no end".to_owned()))?;
+            if certificates.len() == limit {
+                return Err(malformed(format!("more than {limit} certificates")));
+            }
+            let block = &rest[start..start + end + END.len()];
+            let (_, der) = der::pem::decode_vec(block.as_bytes())
+                .map_err(|e| malformed(format!("PEM: {e}")))?;
+            certificates.push(Certificate::from_der(&der)?);
+            rest = &rest[start + end + END.len()..];
+        }
+        if certificates.is_empty() {
+            return Err(malformed("no PEM certificate".to_owned()));
+        }
+        Ok(certificates)
+    }
+
+    /// Returns the DER encoding.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// Returns the certificate as PEM, 64 columns, with a final newline.
+    pub fn to_pem(&self) -> String {
+        pem("CERTIFICATE", &self.der)
+    }
+
+    /// Returns the TBSCertificate element, as it was signed.
+    pub fn tbs(&self) -> &[u8] {
+        &self.tbs
+    }
+
+    /// Returns the DER issuer name.
+    pub fn issuer(&self) -> &[u8] {
+        &self.issuer
+    }
+
+    /// Returns the DER subject name.
+    pub fn subject(&self) -> &[u8] {
+        &self.subject
+    }
+
+    /// Returns the subject for people.
+    pub fn subject_text(&self) -> &str {
+        &self.subject_text
+    }
+
+    /// Returns the serial number's content octets.
+    pub fn serial(&self) -> &[u8] {
+        &self.serial
+    }
+
+    /// Returns notBefore and notAfter.
+    pub fn validity(&self) -> TimeRange {
+        self.validity
+    }
+
+    /// Returns the subject's key.
+    pub fn public_key(&self) -> &PublicKey {
+        &self.public_key
+    }
+
+    /// Returns all extensions in order.
+    pub fn extensions(&self) -> &[Extension] {
+        &self.extensions
+    }
+
+    /// Returns the extension of the given identifier.
+    pub fn extension(&self, oid: &ObjectIdentifier) -> Option<&Extension> {
+        self.extensions
+            .iter()
+            .find(|extension| extension.oid == *oid)
+    }
+
+    /// Returns BasicConstraints, decoded.
+    pub fn basic_constraints(&self) -> Option<&BasicConstraints> {
+        self.basic_constraints.as_ref()
+    }
+
+    /// Returns KeyUsage, decoded.
+    pub fn key_usage(&self) -> Option<&KeyUsage> {
+        self.key_usage.as_ref()
+    }
+
+    /// Returns the purposes of ExtendedKeyUsage, `None` without that extension.
+    pub fn extended_key_usage(&self) -> Option<&[ObjectIdentifier]> {
+        self.extended_key_usage
+            .as_ref()
+            .map(|usage| usage.0.as_slice())
+    }
+
+    /// Returns whether BasicConstraints makes this a CA certificate.
+    pub fn is_ca(&self) -> bool {
+        self.basic_constraints
+            .as_ref()
+            .is_some_and(|constraints| constraints.ca)
+    }
+
+    /// Returns whether issuer and subject are the same name.
+    pub fn is_self_issued(&self) -> bool {
+        self.issuer == self.subject
+    }
+
+    /// Verifies this certificate's signature with the issuer's key. Names are not compared.
+    ///
+    /// # Errors
+    /// [`BadSignature`].
+    pub fn verify_signed_by(&self, issuer: &Certificate) -> Result<(), BadSignature> {
+        issuer
+            .public_key
+            .verify(self.signature_hash, &self.tbs, &self.signature)
+    }
+}
+
+fn decode<T>(extensions: &[Extension], oid: ObjectIdentifier) -> Result<Option<T>, CertificateError>
+where
+    T: for<'a> der::Decode<'a>,
+{
+    let Some(extension) = extensions.iter().find(|extension| extension.oid == oid) else {
+        return Ok(None);
+    };
+    T::from_der(&extension.value)
+        .map(Some)
+        .map_err(|_| CertificateError::Extension {
+            oid: oid.to_string(),
+        })
+}
