@@ -1,0 +1,829 @@
+//! The Sigstore bundle, versions 0.1 to 0.3 (spec 07): parsed strictly, written as v0.3.
+//!
+//! Parsing settles everything that can be judged without trust material: version rules, exactly one
+//! member of each oneof, counts, lengths. What remains plain afterwards is meant to be plain.
+
+use serde::{Deserialize, Serialize};
+
+use super::dsse::Envelope;
+use super::limits;
+use super::protojson::{Bounded, Bytes, EnumValue, Int64, null_as_default};
+use crate::crypto::certificate::{Certificate, CertificateError};
+use crate::crypto::{Digest, HashAlgorithm};
+
+/// Media type of the bundles written here.
+pub const MEDIA_TYPE_V03: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
+
+/// Bundle format versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BundleVersion {
+    /// `version=0.1`: the inclusion promise is mandatory, the proof is not.
+    V01,
+    /// `version=0.2`: the inclusion proof is mandatory.
+    V02,
+    /// `version=0.3`: a single certificate instead of a chain.
+    V03,
+}
+
+impl BundleVersion {
+    fn from_media_type(media_type: &str) -> Option<Self> {
+        match media_type {
+            "application/vnd.dev.sigstore.bundle+json;version=0.1" => Some(BundleVersion::V01),
+            "application/vnd.dev.sigstore.bundle+json;version=0.2" => Some(BundleVersion::V02),
+            "application/vnd.dev.sigstore.bundle+json;version=0.3" | MEDIA_TYPE_V03 => {
+                Some(BundleVersion::V03)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Why a bundle was refused before any signature was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BundleError {
+    /// Not JSON, not the message, a member unknown, twice or of the wrong type.
+    #[error("malformed bundle: {reason}")]
+    Json {
+        /// Parser's message with line and column.
+        reason: String,
+    },
+    /// Larger than [`limits::BUNDLE_LEN`].
+    #[error("bundle has {found} bytes, at most {limit} are read")]
+    TooLarge {
+        /// Size found.
+        found: usize,
+        /// Bound.
+        limit: usize,
+    },
+    /// A media type of another version, or none of a bundle.
+    #[error("unsupported bundle media type {found:?}")]
+    UnsupportedVersion {
+        /// Media type found.
+        found: String,
+    },
+    /// A rule of spec 07 §4 is broken.
+    #[error("invalid bundle: {rule}")]
+    Rule {
+        /// The rule, as a fact about this bundle.
+        rule: &'static str,
+    },
+    /// A certificate cannot be read.
+    #[error("bundle certificate: {0}")]
+    Certificate(#[from] CertificateError),
+}
+
+/// Who signed, as far as the bundle says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyMaterial {
+    /// The Fulcio leaf. Further certificates of a v0.1/v0.2 chain are dropped: they are not trusted.
+    Certificate(Box<Certificate>),
+    /// A key the verifier must already have; the hint is not authenticated.
+    PublicKey {
+        /// Lookup hint, base64 of SHA-256 over the SubjectPublicKeyInfo where cosign wrote it.
+        hint: String,
+    },
+}
+
+/// What was signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// A signature over the artifact itself.
+    MessageSignature {
+        /// Digest of the artifact as the signer saw it: a hint, compared and never relied on.
+        digest: Option<Digest>,
+        /// The signature's bytes.
+        signature: Vec<u8>,
+    },
+    /// A signature over an envelope that names the artifact.
+    DsseEnvelope(Envelope),
+}
+
+impl Content {
+    /// Returns the signature's bytes, which timestamps cover.
+    pub fn signature(&self) -> &[u8] {
+        match self {
+            Content::MessageSignature { signature, .. } => signature,
+            Content::DsseEnvelope(envelope) => &envelope.signature,
+        }
+    }
+}
+
+/// Proof that an entry is in the log (spec 04 §7).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InclusionProof {
+    /// Index within the tree of the proof; differs from the entry's own where a log has shards.
+    pub log_index: u64,
+    /// Root of that tree.
+    pub root_hash: [u8; 32],
+    /// Size of that tree.
+    pub tree_size: u64,
+    /// Path from the leaf up.
+    pub hashes: Vec<[u8; 32]>,
+    /// The signed checkpoint, verbatim.
+    pub checkpoint: String,
+}
+
+/// One transparency log entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransparencyLogEntry {
+    /// Index in the whole log.
+    pub log_index: u64,
+    /// Key id of the log.
+    pub log_id: [u8; 32],
+    /// Kind of the entry's body, such as `hashedrekord`.
+    pub kind: String,
+    /// Version of that kind.
+    pub version: String,
+    /// Seconds since 1970; means something only under a verified inclusion promise.
+    pub integrated_time: Option<i64>,
+    /// Signed entry timestamp of Rekor v1.
+    pub inclusion_promise: Option<Vec<u8>>,
+    /// Inclusion proof; absent only in v0.1.
+    pub inclusion_proof: Option<InclusionProof>,
+    /// The exact bytes that are the leaf.
+    pub canonicalized_body: Vec<u8>,
+}
+
+/// A parsed bundle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bundle {
+    /// Format version it was written in.
+    pub version: BundleVersion,
+    /// Certificate or key hint.
+    pub key_material: KeyMaterial,
+    /// Signature with what it covers.
+    pub content: Content,
+    /// Log entries, at least one unless signed with a managed key.
+    pub log_entries: Vec<TransparencyLogEntry>,
+    /// RFC 3161 responses, DER.
+    pub timestamps: Vec<Vec<u8>>,
+}
+
+mod wire {
+    //! The message as it stands in JSON; bundles are strict, so unknown members are refused.
+    use super::*;
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    pub struct Bundle {
+        #[serde(default, deserialize_with = "null_as_default")]
+        pub media_type: String,
+        pub verification_material: Option<VerificationMaterial>,
+        pub message_signature: Option<MessageSignature>,
+        pub dsse_envelope: Option<Envelope>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    pub struct VerificationMaterial {
+        pub certificate: Option<X509Certificate>,
+        pub x509_certificate_chain: Option<X509CertificateChain>,
+        pub public_key: Option<PublicKeyIdentifier>,
+        #[serde(default)]
+        pub tlog_entries: Bounded<TransparencyLogEntry, { limits::LOG_ENTRIES }>,
+        pub timestamp_verification_data: Option<TimestampVerificationData>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    pub struct X509Certificate {
+        #[serde(default, deserialize_with = "null_as_default")]
+        pub raw_bytes: Bytes,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    pub struct X509CertificateChain {
+        #[serde(default)]
+        pub certificates: Bounded<X509Certificate, { limits::CHAIN_CERTIFICATES }>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    pub struct PublicKeyIdentifier {
+        #[serde(default, deserialize_with = "null_as_default")]
+        pub hint: String,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    pub struct TimestampVerificationData {
+        #[serde(default)]
+        pub rfc3161_timestamps: Bounded<Rfc3161SignedTimestamp, { limits::TIMESTAMPS }>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    pub struct Rfc3161SignedTimestamp {
+        #[serde(default, deserialize_with = "null_as_default")]
+        pub signed_timestamp: Bytes,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    pub struct MessageSignature {
+        pub message_digest: Option<HashOutput>,
+        #[serde(default, deserialize_with = "null_as_default")]
+        pub signature: Bytes,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    pub struct HashOutput {
+        pub algorithm: Option<EnumValue>,
+        #[serde(default, deserialize_with = "null_as_default")]
+        pub digest: Bytes,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    pub struct Envelope {
+        #[serde(default, deserialize_with = "null_as_default")]
+        pub payload: Bytes,
+        #[serde(default, deserialize_with = "null_as_default")]
+        pub payload_type: String,
+        #[serde(default)]
+        pub signatures: Bounded<Signature, 16>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub struct Signature {
+        #[serde(default, deserialize_with = "null_as_default")]
+        pub sig: Bytes,
+        #[serde(default, deserialize_with = "null_as_default")]
+        pub keyid: String,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    pub struct TransparencyLogEntry {
+        #[serde(default, deserialize_with = "null_as_default")]
+        pub log_index: Int64,
+        pub log_id: Option<LogId>,
+        pub kind_version: Option<KindVersion>,
+        #[serde(default, deserialize_with = "null_as_default")]
+        pub integrated_time: Int64,
+        pub inclusion_promise: Option<InclusionPromise>,
+        pub inclusion_proof: Option<InclusionProof>,
+        #[serde(default, deserialize_with = "null_as_default")]
+        pub canonicalized_body: Bytes,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    pub struct LogId {
+        #[serde(default, deserialize_with = "null_as_default")]
+        pub key_id: Bytes,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub struct KindVersion {
+        #[serde(default, deserialize_with = "null_as_default")]
+        pub kind: String,
+        #[serde(default, deserialize_with = "null_as_default")]
+        pub version: String,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    pub struct InclusionPromise {
+        #[serde(default, deserialize_with = "null_as_default")]
+        pub signed_entry_timestamp: Bytes,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    pub struct InclusionProof {
+        #[serde(default, deserialize_with = "null_as_default")]
+        pub log_index: Int64,
+        #[serde(default, deserialize_with = "null_as_default")]
+        pub root_hash: Bytes,
+        #[serde(default, deserialize_with = "null_as_default")]
+        pub tree_size: Int64,
+        #[serde(default)]
+        pub hashes: Bounded<Bytes, { limits::PROOF_HASHES }>,
+        pub checkpoint: Option<Checkpoint>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub struct Checkpoint {
+        #[serde(default, deserialize_with = "null_as_default")]
+        pub envelope: String,
+    }
+}
+
+fn unsupported(media_type: &str) -> BundleError {
+    BundleError::UnsupportedVersion {
+        found: media_type.chars().take(120).collect(),
+    }
+}
+
+/// Tells a bundle of another version apart from a broken one.
+fn unreadable(json: &[u8], error: &serde_json::Error) -> BundleError {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct MediaType {
+        media_type: String,
+    }
+    match serde_json::from_slice::<MediaType>(json) {
+        Ok(MediaType { media_type }) if BundleVersion::from_media_type(&media_type).is_none() => {
+            unsupported(&media_type)
+        }
+        _ => BundleError::Json {
+            reason: error.to_string(),
+        },
+    }
+}
+
+const fn rule<T>(rule: &'static str) -> Result<T, BundleError> {
+    Err(BundleError::Rule { rule })
+}
+
+impl Bundle {
+    /// Parses a bundle and applies the version rules of spec 07 §4.
+    ///
+    /// # Errors
+    /// [`BundleError`].
+    pub fn parse(json: &[u8]) -> Result<Self, BundleError> {
+        if json.len() > limits::BUNDLE_LEN {
+            return Err(BundleError::TooLarge {
+                found: json.len(),
+                limit: limits::BUNDLE_LEN,
+            });
+        }
+        let message: wire::Bundle = match serde_json::from_slice(json) {
+            Ok(message) => message,
+            Err(error) => return Err(unreadable(json, &error)),
+        };
+        let version = BundleVersion::from_media_type(&message.media_type)
+            .ok_or_else(|| unsupported(&message.media_type))?;
+        Bundle::from_wire(version, message)
+    }
+
+    fn from_wire(version: BundleVersion, message: wire::Bundle) -> Result<Self, BundleError> {
+        let Some(material) = message.verification_material else {
+            return rule("verificationMaterial is missing");
+        };
+        let content = content(message.message_signature, message.dsse_envelope)?;
+        let key_material = key_material(
+            version,
+            material.certificate,
+            material.x509_certificate_chain,
+            material.public_key,
+        )?;
+        let mut log_entries: Vec<TransparencyLogEntry> = Vec::new();
+        for entry in material.tlog_entries.0 {
+            let entry = log_entry(version, entry)?;
+            if log_entries
+                .iter()
+                .any(|seen| seen.log_id == entry.log_id && seen.log_index == entry.log_index)
+            {
+                return rule("two tlogEntries have the same logId and logIndex");
+            }
+            log_entries.push(entry);
+        }
+        if log_entries.is_empty() && matches!(key_material, KeyMaterial::Certificate(_)) {
+            return rule("tlogEntries is empty");
+        }
+        let mut timestamps: Vec<Vec<u8>> = Vec::new();
+        for timestamp in material
+            .timestamp_verification_data
+            .into_iter()
+            .flat_map(|d| d.rfc3161_timestamps.0)
+        {
+            let der = timestamp.signed_timestamp.0;
+            if der.is_empty() || der.len() > limits::TIMESTAMP_LEN {
+                return rule("signedTimestamp is empty or longer than 64 KiB");
+            }
+            if timestamps.contains(&der) {
+                return rule("two rfc3161Timestamps are the same");
+            }
+            timestamps.push(der);
+        }
+        Ok(Bundle {
+            version,
+            key_material,
+            content,
+            log_entries,
+            timestamps,
+        })
+    }
+}
+
+fn content(
+    message: Option<wire::MessageSignature>,
+    envelope: Option<wire::Envelope>,
+) -> Result<Content, BundleError> {
+    match (message, envelope) {
+        (Some(_), Some(_)) => rule("both messageSignature and dsseEnvelope are set"),
+        (None, None) => rule("neither messageSignature nor dsseEnvelope is set"),
+        (Some(message), None) => {
+            if message.signature.is_empty() {
+                return rule("messageSignature.signature is missing");
+            }
+            let digest = message.message_digest.map(hash_output).transpose()?;
+            Ok(Content::MessageSignature {
+                digest,
+                signature: message.signature.0,
+            })
+        }
+        (None, Some(envelope)) => {
+            let Ok([signature]) = <[wire::Signature; 1]>::try_from(envelope.signatures.0) else {
+                return rule("dsseEnvelope must have exactly one signature");
+            };
+            if signature.sig.is_empty() {
+                return rule("dsseEnvelope has an empty signature");
+            }
+            Ok(Content::DsseEnvelope(Envelope {
+                payload_type: envelope.payload_type,
+                payload: envelope.payload.0,
+                signature: signature.sig.0,
+                keyid: signature.keyid,
+            }))
+        }
+    }
+}
+
+/// HashAlgorithm of sigstore_common.proto.
+pub(crate) const HASH_ALGORITHMS: [(&str, i64, HashAlgorithm); 3] = [
+    ("SHA2_256", 1, HashAlgorithm::Sha256),
+    ("SHA2_384", 2, HashAlgorithm::Sha384),
+    ("SHA2_512", 3, HashAlgorithm::Sha512),
+];
+
+fn hash_output(output: wire::HashOutput) -> Result<Digest, BundleError> {
+    output
+        .algorithm
+        .and_then(|name| name.find(&HASH_ALGORITHMS))
+        .and_then(|algorithm| Digest::new(algorithm, &output.digest))
+        .map_or(
+            rule("messageDigest has an unsupported algorithm or the wrong length"),
+            Ok,
+        )
+}
+
+fn key_material(
+    version: BundleVersion,
+    certificate: Option<wire::X509Certificate>,
+    chain: Option<wire::X509CertificateChain>,
+    public_key: Option<wire::PublicKeyIdentifier>,
+) -> Result<KeyMaterial, BundleError> {
+    match (certificate, chain, public_key) {
+        (Some(certificate), None, None) => Ok(KeyMaterial::Certificate(Box::new(
+            Certificate::from_der(&certificate.raw_bytes)?,
+        ))),
+        (None, Some(chain), None) => {
+            if version == BundleVersion::V03 {
+                return rule("x509CertificateChain is not allowed in v0.3");
+            }
+            let mut certificates = Vec::new();
+            for certificate in chain.certificates.0 {
+                certificates.push(Certificate::from_der(&certificate.raw_bytes)?);
+            }
+            if certificates.iter().skip(1).any(Certificate::is_self_issued) {
+                return rule("x509CertificateChain contains a root certificate");
+            }
+            match certificates.into_iter().next() {
+                Some(leaf) => Ok(KeyMaterial::Certificate(Box::new(leaf))),
+                None => rule("x509CertificateChain is empty"),
+            }
+        }
+        (None, None, Some(public_key)) => Ok(KeyMaterial::PublicKey {
+            hint: public_key.hint,
+        }),
+        (None, None, None) => rule("no certificate and no publicKey"),
+        _ => rule("more than one of certificate, x509CertificateChain and publicKey is set"),
+    }
+}
+
+fn hash(bytes: &[u8], what: &'static str) -> Result<[u8; 32], BundleError> {
+    bytes.try_into().map_or(rule(what), Ok)
+}
+
+fn unsigned(value: Int64, what: &'static str) -> Result<u64, BundleError> {
+    u64::try_from(value.0).map_or(rule(what), Ok)
+}
+
+fn log_entry(
+    version: BundleVersion,
+    entry: wire::TransparencyLogEntry,
+) -> Result<TransparencyLogEntry, BundleError> {
+    let inclusion_promise = entry
+        .inclusion_promise
+        .map(|promise| promise.signed_entry_timestamp.0);
+    if version == BundleVersion::V01 && inclusion_promise.is_none() {
+        return rule("a v0.1 log entry has no inclusionPromise");
+    }
+    if inclusion_promise.as_ref().is_some_and(Vec::is_empty) {
+        return rule("inclusionPromise is empty");
+    }
+    let inclusion_proof = entry.inclusion_proof.map(inclusion_proof).transpose()?;
+    if version != BundleVersion::V01 && inclusion_proof.is_none() {
+        return rule("a log entry has no inclusionProof");
+    }
+    let Some(kind) = entry.kind_version else {
+        return rule("a log entry has no kindVersion");
+    };
+    let Some(log_id) = entry.log_id else {
+        return rule("a log entry has no logId");
+    };
+    if entry.canonicalized_body.is_empty() {
+        return rule("a log entry has no canonicalizedBody");
+    }
+    if entry.integrated_time.0 < 0 {
+        return rule("integratedTime is negative");
+    }
+    Ok(TransparencyLogEntry {
+        log_index: unsigned(entry.log_index, "logIndex is negative")?,
+        log_id: hash(&log_id.key_id, "logId.keyId has not 32 bytes")?,
+        kind: kind.kind,
+        version: kind.version,
+        integrated_time: (entry.integrated_time.0 != 0).then_some(entry.integrated_time.0),
+        inclusion_promise,
+        inclusion_proof,
+        canonicalized_body: entry.canonicalized_body.0,
+    })
+}
+
+fn inclusion_proof(proof: wire::InclusionProof) -> Result<InclusionProof, BundleError> {
+    let checkpoint = proof
+        .checkpoint
+        .map(|checkpoint| checkpoint.envelope)
+        .unwrap_or_default();
+    if checkpoint.is_empty() {
+        return rule("inclusionProof has no checkpoint");
+    }
+    if checkpoint.len() > limits::CHECKPOINT_LEN {
+        return rule("checkpoint is longer than 16 KiB");
+    }
+    Ok(InclusionProof {
+        log_index: unsigned(proof.log_index, "inclusionProof.logIndex is negative")?,
+        root_hash: hash(&proof.root_hash, "inclusionProof.rootHash has not 32 bytes")?,
+        tree_size: unsigned(proof.tree_size, "inclusionProof.treeSize is negative")?,
+        hashes: proof
+            .hashes
+            .0
+            .iter()
+            .map(|h| hash(h, "inclusionProof has a hash that has not 32 bytes"))
+            .collect::<Result<_, _>>()?,
+        checkpoint,
+    })
+}
+
+/// Reads a `TransparencyLogEntry` message, as Rekor v2 answers with (spec 05 §2). Unlike a bundle's it may
+/// have members that a newer server added.
+///
+/// # Errors
+/// [`BundleError`], by the rules of v0.3.
+pub fn parse_log_entry(json: &[u8]) -> Result<TransparencyLogEntry, BundleError> {
+    const KNOWN: [&str; 7] = [
+        "logIndex",
+        "logId",
+        "kindVersion",
+        "integratedTime",
+        "inclusionPromise",
+        "inclusionProof",
+        "canonicalizedBody",
+    ];
+    let syntax = |e: serde_json::Error| BundleError::Json {
+        reason: e.to_string(),
+    };
+    let mut object: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(json).map_err(syntax)?;
+    object.retain(|name, _| KNOWN.contains(&name.as_str()));
+    let entry = serde_json::from_value(object.into()).map_err(syntax)?;
+    log_entry(BundleVersion::V03, entry)
+}
+
+mod encode {
+    //! The message as it is written: members in the order of the protobuf, defaults left out.
+    use super::*;
+
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    pub struct Bundle<'a> {
+        pub media_type: &'static str,
+        pub verification_material: VerificationMaterial<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub message_signature: Option<MessageSignature<'a>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub dsse_envelope: Option<Envelope>,
+    }
+
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    pub struct VerificationMaterial<'a> {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub certificate: Option<RawBytes>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub public_key: Option<Hint<'a>>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        pub tlog_entries: Vec<Entry<'a>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub timestamp_verification_data: Option<Timestamps>,
+    }
+
+    #[derive(Serialize)]
+    pub struct Hint<'a> {
+        pub hint: &'a str,
+    }
+
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    pub struct RawBytes {
+        pub raw_bytes: Bytes,
+    }
+
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    pub struct Timestamps {
+        pub rfc3161_timestamps: Vec<Timestamp>,
+    }
+
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    pub struct Timestamp {
+        pub signed_timestamp: Bytes,
+    }
+
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    pub struct MessageSignature<'a> {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub message_digest: Option<HashOutput<'a>>,
+        pub signature: Bytes,
+    }
+
+    #[derive(Serialize)]
+    pub struct HashOutput<'a> {
+        pub algorithm: &'a str,
+        pub digest: Bytes,
+    }
+
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    pub struct Envelope {
+        pub payload: Bytes,
+        pub payload_type: String,
+        pub signatures: [Signature; 1],
+    }
+
+    #[derive(Serialize)]
+    pub struct Signature {
+        pub sig: Bytes,
+        #[serde(skip_serializing_if = "String::is_empty")]
+        pub keyid: String,
+    }
+
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    pub struct Entry<'a> {
+        pub log_index: String,
+        pub log_id: KeyId,
+        pub kind_version: KindVersion<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub integrated_time: Option<Int64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub inclusion_promise: Option<Promise>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub inclusion_proof: Option<Proof<'a>>,
+        pub canonicalized_body: Bytes,
+    }
+
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    pub struct KeyId {
+        pub key_id: Bytes,
+    }
+
+    #[derive(Serialize)]
+    pub struct KindVersion<'a> {
+        pub kind: &'a str,
+        pub version: &'a str,
+    }
+
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    pub struct Promise {
+        pub signed_entry_timestamp: Bytes,
+    }
+
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    pub struct Proof<'a> {
+        pub log_index: String,
+        pub root_hash: Bytes,
+        pub tree_size: String,
+        pub hashes: Vec<Bytes>,
+        pub checkpoint: Checkpoint<'a>,
+    }
+
+    #[derive(Serialize)]
+    pub struct Checkpoint<'a> {
+        pub envelope: &'a str,
+    }
+}
+
+fn entry_message(entry: &TransparencyLogEntry) -> encode::Entry<'_> {
+    encode::Entry {
+        log_index: entry.log_index.to_string(),
+        log_id: encode::KeyId {
+            key_id: Bytes(entry.log_id.to_vec()),
+        },
+        kind_version: encode::KindVersion {
+            kind: &entry.kind,
+            version: &entry.version,
+        },
+        integrated_time: entry.integrated_time.map(Int64),
+        inclusion_promise: entry.inclusion_promise.as_ref().map(|set| encode::Promise {
+            signed_entry_timestamp: Bytes(set.clone()),
+        }),
+        inclusion_proof: entry.inclusion_proof.as_ref().map(|proof| encode::Proof {
+            log_index: proof.log_index.to_string(),
+            root_hash: Bytes(proof.root_hash.to_vec()),
+            tree_size: proof.tree_size.to_string(),
+            hashes: proof
+                .hashes
+                .iter()
+                .map(|hash| Bytes(hash.to_vec()))
+                .collect(),
+            checkpoint: encode::Checkpoint {
+                envelope: &proof.checkpoint,
+            },
+        }),
+        canonicalized_body: Bytes(entry.canonicalized_body.clone()),
+    }
+}
+
+impl TransparencyLogEntry {
+    /// Encodes the entry as the protojson message that Rekor v2 answers with.
+    pub fn encode(&self) -> String {
+        serde_json::to_string(&entry_message(self)).expect("strings and numbers always serialise")
+    }
+}
+
+impl Bundle {
+    /// Encodes the bundle as v0.3, whatever it was read as; compact JSON without a final newline.
+    pub fn encode(&self) -> String {
+        let (message_signature, dsse_envelope) = match &self.content {
+            Content::MessageSignature { digest, signature } => (
+                Some(encode::MessageSignature {
+                    message_digest: digest.map(|digest| encode::HashOutput {
+                        algorithm: HASH_ALGORITHMS
+                            .iter()
+                            .find(|(_, _, algorithm)| *algorithm == digest.algorithm())
+                            .map_or("SHA2_256", |(name, _, _)| name),
+                        digest: Bytes(digest.as_bytes().to_vec()),
+                    }),
+                    signature: Bytes(signature.clone()),
+                }),
+                None,
+            ),
+            Content::DsseEnvelope(envelope) => (
+                None,
+                Some(encode::Envelope {
+                    payload: Bytes(envelope.payload.clone()),
+                    payload_type: envelope.payload_type.clone(),
+                    signatures: [encode::Signature {
+                        sig: Bytes(envelope.signature.clone()),
+                        keyid: envelope.keyid.clone(),
+                    }],
+                }),
+            ),
+        };
+        let (certificate, public_key) = match &self.key_material {
+            KeyMaterial::Certificate(leaf) => (
+                Some(encode::RawBytes {
+                    raw_bytes: Bytes(leaf.der().to_vec()),
+                }),
+                None,
+            ),
+            KeyMaterial::PublicKey { hint } => (None, Some(encode::Hint { hint })),
+        };
+        let message = encode::Bundle {
+            media_type: MEDIA_TYPE_V03,
+            verification_material: encode::VerificationMaterial {
+                certificate,
+                public_key,
+                tlog_entries: self.log_entries.iter().map(entry_message).collect(),
+                timestamp_verification_data: (!self.timestamps.is_empty()).then(|| {
+                    encode::Timestamps {
+                        rfc3161_timestamps: self
+                            .timestamps
+                            .iter()
+                            .map(|der| encode::Timestamp {
+                                signed_timestamp: Bytes(der.clone()),
+                            })
+                            .collect(),
+                    }
+                }),
+            },
+            message_signature,
+            dsse_envelope,
+        };
+        serde_json::to_string(&message).expect("strings and numbers always serialise")
+    }
+}

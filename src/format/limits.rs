@@ -1,0 +1,34 @@
+//! Bounds on everything that is read from outside, each with its source.
+
+/// A bundle, in bytes (spec 01 §8). An attestation with a large predicate needs more; not yet settable.
+pub const BUNDLE_LEN: usize = 8 * 1024 * 1024;
+/// Transparency log entries in one bundle (what sigstore-go allows).
+pub const LOG_ENTRIES: usize = 32;
+/// RFC 3161 timestamps in one bundle (what sigstore-go allows).
+pub const TIMESTAMPS: usize = 32;
+/// Certificates in a chain; Fulcio's have three.
+pub const CHAIN_CERTIFICATES: usize = 10;
+/// Hashes in an inclusion proof: a tree of 2^63 leaves has paths of 63.
+pub const PROOF_HASHES: usize = 64;
+/// A checkpoint, in bytes (spec 01 §8).
+pub const CHECKPOINT_LEN: usize = 16 * 1024;
+/// Signature lines of a checkpoint: the log, and a generous number of witnesses.
+pub const CHECKPOINT_SIGNATURES: usize = 100;
+/// Subjects of an in-toto statement (what sigstore-go allows).
+pub const SUBJECTS: usize = 1024;
+/// Digests of one subject (what sigstore-go allows).
+pub const SUBJECT_DIGESTS: usize = 32;
+/// Signed certificate timestamps in one certificate.
+pub const SCTS: usize = 16;
+/// A trusted root or signing config, in bytes; the public one has 7 KiB.
+pub const TRUST_FILE_LEN: usize = 4 * 1024 * 1024;
+/// Instances of one kind in a trusted root or signing config.
+pub const TRUST_INSTANCES: usize = 256;
+/// An RFC 3161 token, in bytes; real ones have 700 to 6000.
+pub const TIMESTAMP_LEN: usize = 64 * 1024;
+/// An identity token, in bytes; the largest CI tokens have about 3 KiB.
+pub const IDENTITY_TOKEN_LEN: usize = 64 * 1024;
+/// A PEM file with keys or certificates, in bytes.
+pub const PEM_LEN: usize = 1024 * 1024;
+/// A reply of Fulcio, Rekor or a timestamp authority, in bytes.
+pub const SERVICE_REPLY_LEN: usize = 8 * 1024 * 1024;

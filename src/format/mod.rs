@@ -1,0 +1,12 @@
+//! Floor 1: the formats on the wire and on disk, parsed strictly and written exactly.
+//!
+//! A format here knows its own rules and nothing of trust: who may sign is judged in `verify`.
+
+pub mod bundle;
+pub mod checkpoint;
+pub mod dsse;
+pub mod limits;
+pub mod log_entry;
+pub mod protojson;
+pub mod sct;
+pub mod statement;

@@ -1,0 +1,213 @@
+//! In-toto statements (spec 07 §3, 09 §1): written byte-exactly, read with their subjects bounded.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::limits;
+use super::protojson::{Bounded, UniqueMap, null_as_default};
+use crate::crypto::{Digest, HashAlgorithm};
+
+/// Statement type written here.
+pub const STATEMENT_V1: &str = "https://in-toto.io/Statement/v1";
+const STATEMENT_V01: &str = "https://in-toto.io/Statement/v0.1";
+/// Predicate type of an image signature: this, and nothing else, says "signed".
+pub const COSIGN_SIGN_V1: &str = "https://sigstore.dev/cosign/sign/v1";
+
+/// Why a statement was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StatementError {
+    /// Not JSON, or not the shape of a statement.
+    #[error("malformed in-toto statement: {reason}")]
+    Malformed {
+        /// What the parser met.
+        reason: String,
+    },
+    /// `_type` is not a statement's.
+    #[error("unsupported statement type {found:?}")]
+    UnsupportedType {
+        /// The type found.
+        found: String,
+    },
+}
+
+/// One subject of a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// Name; empty in image signatures.
+    pub name: String,
+    /// Digests under algorithms accepted here; others, SHA-1 among them, are left out.
+    pub digests: Vec<Digest>,
+    /// String annotations, `-a key=value` of a signature.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// A parsed statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    /// Subjects, at least one when anything is to match.
+    pub subjects: Vec<Subject>,
+    /// What the statement says about them.
+    pub predicate_type: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Wire {
+    #[serde(rename = "_type")]
+    statement_type: String,
+    #[serde(default, deserialize_with = "null_as_default")]
+    subject: Bounded<WireSubject, { limits::SUBJECTS }>,
+    predicate_type: String,
+    #[serde(default, rename = "predicate")]
+    _predicate: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct WireSubject {
+    #[serde(default, deserialize_with = "null_as_default")]
+    name: String,
+    #[serde(default, deserialize_with = "null_as_default")]
+    digest: UniqueMap<String, { limits::SUBJECT_DIGESTS }>,
+    #[serde(default, deserialize_with = "null_as_default")]
+    annotations: UniqueMap<serde_json::Value, 1024>,
+}
+
+impl Statement {
+    /// Parses a statement of version 1 or 0.1. Duplicate members are refused.
+    ///
+    /// # Errors
+    /// [`StatementError`].
+    pub fn parse(payload: &[u8]) -> Result<Self, StatementError> {
+        let wire: Wire =
+            serde_json::from_slice(payload).map_err(|e| StatementError::Malformed {
+                reason: e.to_string(),
+            })?;
+        if wire.statement_type != STATEMENT_V1 && wire.statement_type != STATEMENT_V01 {
+            let found = wire.statement_type.chars().take(120).collect();
+            return Err(StatementError::UnsupportedType { found });
+        }
+        let subjects = wire.subject.0.into_iter().map(|subject| Subject {
+            name: subject.name,
+            digests: subject
+                .digest
+                .0
+                .iter()
+                .filter_map(|(name, value)| digest(name, value))
+                .collect(),
+            annotations: subject
+                .annotations
+                .0
+                .into_iter()
+                .filter_map(|(key, value)| Some((key, value.as_str()?.to_owned())))
+                .collect(),
+        });
+        Ok(Statement {
+            subjects: subjects.collect(),
+            predicate_type: wire.predicate_type,
+        })
+    }
+
+    /// Returns the subjects that carry this digest, under its own algorithm.
+    pub fn subjects_with(&self, digest: &Digest) -> impl Iterator<Item = &Subject> {
+        self.subjects
+            .iter()
+            .filter(move |subject| subject.digests.contains(digest))
+    }
+
+    /// Returns whether some subject carries one of the digests.
+    pub fn names_any(&self, digests: &[Digest]) -> bool {
+        digests
+            .iter()
+            .any(|digest| self.subjects_with(digest).next().is_some())
+    }
+}
+
+/// Reads `sha256: <hex>`: whole, any case (spec 07 §5 I).
+fn digest(name: &str, value: &str) -> Option<Digest> {
+    Digest::new(HashAlgorithm::from_name(name)?, &hex::decode(value).ok()?)
+}
+
+/// Writes the payload of an image signature, byte for byte as cosign 3 does (spec 09 §1).
+pub fn image_signature_payload(digest: &Digest, annotations: &BTreeMap<String, String>) -> Vec<u8> {
+    let annotations =
+        serde_json::to_string(annotations).expect("a map of strings always serialises");
+    format!(
+        r#"{{"_type":"{STATEMENT_V1}","subject":[{{"digest":{{"{}":"{}"}},"annotations":{annotations}}}],"predicateType":"{COSIGN_SIGN_V1}","predicate":{{}}}}"#,
+        digest.algorithm().name(),
+        digest.hex(),
+    )
+    .into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn payload_is_what_cosign_signs() {
+        let digest: Digest =
+            "sha256:c27eb145bbf8848f10b48f0f6755facbdfe01f7ba06864cb95fcb996a2857187"
+                .parse()
+                .unwrap();
+        assert_eq!(
+            image_signature_payload(&digest, &BTreeMap::new()),
+            br#"{"_type":"https://in-toto.io/Statement/v1","subject":[{"digest":{"sha256":"c27eb145bbf8848f10b48f0f6755facbdfe01f7ba06864cb95fcb996a2857187"},"annotations":{}}],"predicateType":"https://sigstore.dev/cosign/sign/v1","predicate":{}}"#
+        );
+        let annotations = BTreeMap::from([("env".to_owned(), "pr\"od".to_owned())]);
+        let payload = image_signature_payload(&digest, &annotations);
+        let statement = Statement::parse(&payload).unwrap();
+        assert_eq!(statement.predicate_type, COSIGN_SIGN_V1);
+        assert_eq!(
+            statement.subjects_with(&digest).next().unwrap().annotations,
+            annotations
+        );
+    }
+
+    #[test]
+    fn only_whole_known_digests_count() {
+        let parse = |digest: &str| {
+            Statement::parse(
+                format!(
+                    r#"{{"_type":"{STATEMENT_V1}","subject":[{{"digest":{digest}}}],"predicateType":"x"}}"#
+                )
+                .as_bytes(),
+            )
+        };
+        let hello = Digest::sha256(b"hello");
+        let upper = hello.hex().to_uppercase();
+        assert!(
+            parse(&format!(r#"{{"sha256":"{upper}"}}"#))
+                .unwrap()
+                .names_any(&[hello])
+        );
+        assert!(
+            !parse(&format!(r#"{{"sha512":"{upper}"}}"#))
+                .unwrap()
+                .names_any(&[hello])
+        );
+        assert!(
+            !parse(&format!(r#"{{"sha256":"{}"}}"#, &upper[..62]))
+                .unwrap()
+                .names_any(&[hello])
+        );
+        assert!(!parse("{}").unwrap().names_any(&[hello]));
+        assert!(!parse("null").unwrap().names_any(&[hello]));
+        assert!(
+            parse(&format!(r#"{{"sha256":"{upper}","sha256":"00"}}"#)).is_err(),
+            "duplicate"
+        );
+    }
+
+    #[test]
+    fn other_types_are_refused() {
+        let other =
+            br#"{"_type":"https://in-toto.io/Statement/v2","subject":[],"predicateType":"x"}"#;
+        assert!(matches!(
+            Statement::parse(other),
+            Err(StatementError::UnsupportedType { .. })
+        ));
+        assert!(Statement::parse(b"[]").is_err());
+        assert!(Statement::parse(b"null").is_err());
+    }
+}
