@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! Floor 1: the formats on the wire and on disk, parsed strictly and written exactly.
 //!
 //! A format here knows its own rules and nothing of trust: who may sign is judged in `verify`.
@@ -10,3 +11,8 @@ pub mod log_entry;
 pub mod protojson;
 pub mod sct;
 pub mod statement;
+=======
+//! Floor 1: the formats of the field, parsed and encoded. Nothing here is judged or fetched.
+
+pub mod oci;
+>>>>>>> registry

@@ -1,0 +1,11 @@
+//! Floor 4: everything that talks to a host over the network.
+//!
+//! One HTTP layer ([`http`]) serves all clients, so that bounds, time limits, retries and redaction
+//! are decided once. The clients know the wire, never the verdict: what a reply *means* is judged on
+//! lower floors. Read [`http`] first.
+
+pub mod error;
+pub mod http;
+
+pub use error::NetError;
+pub use http::{Backoff, HttpClient, Reply, Request, RetryPolicy};
