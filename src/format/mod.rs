@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! Floor 1: the formats on the wire and on disk, parsed strictly and written exactly.
 //!
 //! A format here knows its own rules and nothing of trust: who may sign is judged in `verify`.
@@ -8,11 +7,7 @@ pub mod checkpoint;
 pub mod dsse;
 pub mod limits;
 pub mod log_entry;
+pub mod oci;
 pub mod protojson;
 pub mod sct;
 pub mod statement;
-=======
-//! Floor 1: the formats of the field, parsed and encoded. Nothing here is judged or fetched.
-
-pub mod oci;
->>>>>>> registry
