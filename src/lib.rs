@@ -4,3 +4,4 @@ pub mod crypto;
 pub mod diagnostic;
 pub mod format;
 pub mod net;
+pub mod trust;

@@ -5,9 +5,11 @@
 pub mod bundle;
 pub mod checkpoint;
 pub mod dsse;
+pub mod identity_token;
 pub mod limits;
 pub mod log_entry;
 pub mod oci;
 pub mod protojson;
 pub mod sct;
 pub mod statement;
+pub mod timestamp;
