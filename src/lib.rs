@@ -4,4 +4,5 @@ pub mod crypto;
 pub mod diagnostic;
 pub mod format;
 pub mod net;
+pub mod sandbox;
 pub mod trust;
