@@ -5,3 +5,4 @@ pub mod diagnostic;
 pub mod format;
 pub mod net;
 pub mod trust;
+pub mod verify;
