@@ -2,4 +2,5 @@
 
 pub mod crypto;
 pub mod diagnostic;
+pub mod format;
 pub mod net;

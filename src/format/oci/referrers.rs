@@ -1,0 +1,281 @@
+//! Lists of what refers to a digest: the API's answer, and the index under the fallback tag.
+
+use std::fmt;
+
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::ser::SerializeMap as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use super::document::expect_type;
+use super::{Descriptor, OCI_INDEX, OciError};
+use crate::crypto::Digest;
+
+/// Returns the tag under which a registry without the referrers API lists what refers to a digest:
+/// `sha256-<hex>`, the algorithm cut to 32 and the digits to 64 characters (distribution-spec,
+/// "Referrers Tag Schema").
+pub fn fallback_tag(subject: &Digest) -> String {
+    let hex = subject.hex();
+    format!(
+        "{}-{}",
+        subject.algorithm().name(),
+        &hex[..hex.len().min(64)]
+    )
+}
+
+/// An index of referrers whose every field survives a round trip byte for byte, known or not.
+#[derive(Debug, Clone)]
+pub struct ReferrersIndex {
+    /// All fields but `manifests`, in their order; `manifests` stands where it stood.
+    fields: Vec<(String, Field)>,
+}
+
+#[derive(Debug, Clone)]
+enum Field {
+    Other(Box<RawValue>),
+    Manifests(Vec<Box<RawValue>>),
+}
+
+/// The readable descriptors of a list of referrers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Listed {
+    /// In the order of the list, each digest once.
+    pub descriptors: Vec<Descriptor>,
+    /// Entries that are not descriptors (malformed digest, missing field). They are left out, so
+    /// that a stranger's rubbish does not hide a good signature.
+    pub malformed: usize,
+    /// Entries beyond the cap, unread.
+    pub beyond: usize,
+}
+
+impl ReferrersIndex {
+    /// Makes an empty index.
+    pub fn empty() -> Self {
+        let raw = |text: &str| {
+            Field::Other(
+                RawValue::from_string(text.to_owned()).expect("the literals below are JSON"),
+            )
+        };
+        ReferrersIndex {
+            fields: vec![
+                ("schemaVersion".to_owned(), raw("2")),
+                ("mediaType".to_owned(), raw(&format!("\"{OCI_INDEX}\""))),
+                ("manifests".to_owned(), Field::Manifests(Vec::new())),
+            ],
+        }
+    }
+
+    /// Parses an index; each entry is kept as it stands.
+    ///
+    /// # Errors
+    /// [`OciError`] if this is not an OCI index: a document without `manifests`, with `config` or
+    /// `layers`, or of another media type.
+    pub fn parse(bytes: &[u8]) -> Result<Self, OciError> {
+        let index: ReferrersIndex =
+            serde_json::from_slice(bytes).map_err(|e| OciError::Malformed {
+                what: "index of referrers",
+                cause: e.to_string(),
+            })?;
+        let has = |name: &str| index.fields.iter().any(|(n, _)| n == name);
+        if !has("manifests") {
+            return Err(OciError::Malformed {
+                what: "index of referrers",
+                cause: "missing field `manifests`".to_owned(),
+            });
+        }
+        if has("config") || has("layers") {
+            return Err(OciError::Ambiguous);
+        }
+        let stated = index.fields.iter().find_map(|(name, field)| match field {
+            Field::Other(raw) if name == "mediaType" => {
+                serde_json::from_str::<Option<String>>(raw.get()).ok()?
+            }
+            _ => None,
+        });
+        expect_type(stated.as_deref(), "an index", &[OCI_INDEX])?;
+        Ok(index)
+    }
+
+    /// Reads up to `limit` descriptors.
+    pub fn list(&self, limit: usize) -> Listed {
+        let entries = self.entries();
+        let mut listed = Listed {
+            beyond: entries.len().saturating_sub(limit),
+            ..Listed::default()
+        };
+        let mut seen = std::collections::HashSet::new();
+        for entry in entries.iter().take(limit) {
+            match serde_json::from_str::<Descriptor>(entry.get()) {
+                Ok(descriptor) if seen.insert(descriptor.digest) => {
+                    listed.descriptors.push(descriptor);
+                }
+                Ok(_) => {}
+                Err(_) => listed.malformed += 1,
+            }
+        }
+        listed
+    }
+
+    /// Returns the number of entries, readable or not.
+    pub fn len(&self) -> usize {
+        self.entries().len()
+    }
+
+    /// Returns whether there are no entries.
+    pub fn is_empty(&self) -> bool {
+        self.entries().is_empty()
+    }
+
+    /// Returns whether an entry has this digest.
+    pub fn contains(&self, digest: &Digest) -> bool {
+        #[derive(Deserialize)]
+        struct Named {
+            digest: Digest,
+        }
+        self.entries()
+            .iter()
+            .any(|e| serde_json::from_str::<Named>(e.get()).is_ok_and(|n| n.digest == *digest))
+    }
+
+    /// Adds a descriptor at the end, unless its digest is listed already; says whether it did.
+    pub fn add(&mut self, descriptor: &Descriptor) -> bool {
+        if self.contains(&descriptor.digest) {
+            return false;
+        }
+        let entry = serde_json::value::to_raw_value(descriptor)
+            .expect("strings, numbers and string maps always encode");
+        for (_, field) in &mut self.fields {
+            if let Field::Manifests(entries) = field {
+                entries.push(entry);
+                return true;
+            }
+        }
+        unreachable!("both constructors make sure there is a `manifests` field")
+    }
+
+    /// Encodes the index.
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("raw JSON values always encode")
+    }
+
+    fn entries(&self) -> &[Box<RawValue>] {
+        self.fields
+            .iter()
+            .find_map(|(_, field)| match field {
+                Field::Manifests(entries) => Some(entries.as_slice()),
+                Field::Other(_) => None,
+            })
+            .unwrap_or_default()
+    }
+}
+
+impl<'de> Deserialize<'de> for ReferrersIndex {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = ReferrersIndex;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an image index")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ReferrersIndex, A::Error> {
+                let mut fields: Vec<(String, Field)> = Vec::new();
+                while let Some(name) = map.next_key::<String>()? {
+                    if fields.iter().any(|(n, _)| *n == name) {
+                        return Err(A::Error::custom("duplicate field"));
+                    }
+                    let field = if name == "manifests" {
+                        let entries: Option<Vec<Box<RawValue>>> = map.next_value()?;
+                        Field::Manifests(entries.unwrap_or_default())
+                    } else {
+                        Field::Other(map.next_value()?)
+                    };
+                    fields.push((name, field));
+                    if fields.len() > 64 {
+                        return Err(A::Error::custom("more than 64 fields"));
+                    }
+                }
+                Ok(ReferrersIndex { fields })
+            }
+        }
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+impl Serialize for ReferrersIndex {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.fields.len()))?;
+        for (name, field) in &self.fields {
+            match field {
+                Field::Other(raw) => map.serialize_entry(name, raw)?,
+                Field::Manifests(entries) => map.serialize_entry(name, entries)?,
+            }
+        }
+        map.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::oci::OCI_MANIFEST;
+
+    fn descriptor(content: &[u8]) -> Descriptor {
+        Descriptor::of(OCI_MANIFEST, content)
+    }
+
+    #[test]
+    fn an_index_of_referrers_keeps_what_it_does_not_know() {
+        let text = concat!(
+            r#"{"manifests":[{"mediaType":"a/b","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","#,
+            r#""size":2,"x":1.50e1,"y":123456789012345678901234567890},{"broken":true}],"#,
+            r#""annotations":{"z":"1","a":"2"},"schemaVersion":2,"unknown":[1e2]}"#
+        );
+        let mut index = ReferrersIndex::parse(text.as_bytes()).unwrap();
+        assert_eq!(String::from_utf8(index.encode()).unwrap(), text);
+        let listed = index.list(10);
+        assert_eq!(
+            (listed.descriptors.len(), listed.malformed, listed.beyond),
+            (1, 1, 0)
+        );
+        assert_eq!(index.list(1).beyond, 1);
+        let ours = descriptor(b"ours");
+        assert!(index.add(&ours));
+        assert!(!index.add(&ours));
+        let grown = String::from_utf8(index.encode()).unwrap();
+        let ours = serde_json::to_string(&ours).unwrap();
+        assert_eq!(
+            grown,
+            text.replace(
+                r#"{"broken":true}]"#,
+                &format!(r#"{{"broken":true}},{ours}]"#)
+            )
+        );
+    }
+
+    #[test]
+    fn only_an_index_is_an_index_of_referrers() {
+        for bad in [
+            r#"{"schemaVersion":2}"#,
+            r#"{"manifests":[],"config":{}}"#,
+            r#"{"manifests":[],"manifests":[]}"#,
+            r#"{"manifests":[],"mediaType":"application/vnd.oci.image.manifest.v1+json"}"#,
+            "[]",
+        ] {
+            assert!(ReferrersIndex::parse(bad.as_bytes()).is_err(), "{bad}");
+        }
+        let mut null = ReferrersIndex::parse(br#"{"manifests":null}"#).unwrap();
+        assert!(null.is_empty());
+        assert!(null.add(&descriptor(b"x")));
+    }
+
+    #[test]
+    fn the_fallback_tag_is_cut_as_specified() {
+        let sha256 = Digest::sha256(b"");
+        assert_eq!(fallback_tag(&sha256), format!("sha256-{}", sha256.hex()));
+        let sha512 = crate::crypto::HashAlgorithm::Sha512.digest(b"");
+        assert_eq!(
+            fallback_tag(&sha512),
+            format!("sha512-{}", &sha512.hex()[..64])
+        );
+    }
+}
