@@ -3,4 +3,5 @@
 pub mod crypto;
 pub mod diagnostic;
 pub mod format;
+pub mod host;
 pub mod net;
