@@ -3,6 +3,7 @@
 pub mod crypto;
 pub mod diagnostic;
 pub mod format;
+pub mod host;
 pub mod net;
 pub mod trust;
 pub mod verify;
