@@ -1,7 +1,7 @@
 //! Looks for a private scalar in the writable memory of a stopped process, from outside.
 //!
 //! ```text
-//! memory_scan PID NAME=POINT…      POINT is a P-256 point in SEC1 form, in hex
+//! memory_scan PID NAME=POINT[/BASE]…      points of P-256 in SEC1 form, in hex; BASE is the generator G unless given
 //! ```
 //!
 //! Nobody outside knows the scalar, but everybody knows its public point Q = x·G: the public key of the certificate,
@@ -9,11 +9,14 @@
 //! offset, read in both byte orders, is asked whether w·G is Q or −Q (the negated scalar), or R·Q or −R·Q with
 //! R = 2²⁵⁶ (the scalar in Montgomery form, as some libraries keep it). The least significant first byte order is
 //! also that of 64-bit limbs on this kind of machine. No window is left out for looking unlikely; those of zeroes
-//! only are not multiplied, since 0·G is no public key.
+//! only are not multiplied, since 0·G is no public key. With another base the same finds the inverse of a nonce k,
+//! which gives the key away as well: where R is the nonce's point, (1/k)·R is G.
 //!
 //! A point multiplication for each window would take hours. Instead, over a piece of memory b, the sums
 //! T(i) = Σ_{k<i} b(k)·256^k·G are kept: one addition from a table for each byte. The window at i then has
 //! w·256^i·G = T(i+32) − T(i), to be compared with 256^i·Q, which does not depend on the memory and is computed once.
+//!
+//! The memory is read first, then the line `read …` is printed: the process may go on from there.
 //!
 //! Exit status: 0 nothing found, 1 found, 2 could not look.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program of its own, run by tests/interop/memory_scan.py
@@ -38,15 +41,15 @@ struct Target {
 }
 
 struct Scanner {
-    /// `table[k * 256 + b]` = b · 256^k · G.
+    /// `table[k * 256 + b]` = b · 256^k · base.
     table: Vec<AffinePoint>,
     targets: Vec<Target>,
 }
 
 impl Scanner {
-    fn new(names: Vec<(String, ProjectivePoint)>) -> Self {
+    fn new(base: ProjectivePoint, names: Vec<(String, ProjectivePoint)>) -> Self {
         let mut multiples = Vec::with_capacity(BYTES * 256);
-        let mut power = ProjectivePoint::GENERATOR;
+        let mut power = base;
         for _ in 0..BYTES {
             let mut sum = ProjectivePoint::IDENTITY;
             for _ in 0..256 {
@@ -136,54 +139,81 @@ fn read(memory: &File, start: u64, end: u64) -> (Vec<u8>, u64) {
     (bytes, unread)
 }
 
-fn run() -> Result<bool, String> {
-    let mut arguments = std::env::args().skip(1);
-    let pid = arguments.next().ok_or("usage: memory_scan PID NAME=POINT…")?;
-    let mut targets = Vec::new();
+fn point(name: &str, text: &str) -> Result<ProjectivePoint, String> {
+    let bytes = hex::decode(text).map_err(|e| format!("{name}: {e}"))?;
+    let point = AffinePoint::from_sec1_bytes(&bytes).map_err(|_| format!("{name}: not a point of P-256"))?;
+    Ok(point.into())
+}
+
+/// One scanner for each base that the arguments name.
+fn scanners(arguments: impl Iterator<Item = String>) -> Result<Vec<Scanner>, String> {
+    let mut groups: Vec<(ProjectivePoint, Vec<(String, ProjectivePoint)>)> = Vec::new();
     for argument in arguments {
-        let (name, point) = argument.split_once('=').ok_or("a target is NAME=POINT")?;
-        let point = hex::decode(point).map_err(|e| format!("{name}: {e}"))?;
-        let point = AffinePoint::from_sec1_bytes(&point).map_err(|_| format!("{name}: not a point of P-256"))?;
-        targets.push((name.to_owned(), ProjectivePoint::from(point)));
+        let (name, points) = argument.split_once('=').ok_or("a target is NAME=POINT[/BASE]")?;
+        let (target, base) = match points.split_once('/') {
+            Some((target, base)) => (point(name, target)?, point(name, base)?),
+            None => (point(name, points)?, ProjectivePoint::GENERATOR),
+        };
+        match groups.iter_mut().find(|(known, _)| *known == base) {
+            Some((_, targets)) => targets.push((name.to_owned(), target)),
+            None => groups.push((base, vec![(name.to_owned(), target)])),
+        }
     }
-    if targets.is_empty() {
+    if groups.is_empty() {
         return Err("nothing to look for".into());
     }
-    let scanner = Scanner::new(targets);
-    let regions = writable(&pid)?;
+    Ok(groups.into_iter().map(|(base, targets)| Scanner::new(base, targets)).collect())
+}
+
+struct Region {
+    start: u64,
+    name: String,
+    bytes: Vec<u8>,
+}
+
+fn run() -> Result<bool, String> {
+    let mut arguments = std::env::args().skip(1);
+    let pid = arguments.next().ok_or("usage: memory_scan PID NAME=POINT[/BASE]…")?;
     let memory = File::open(format!("/proc/{pid}/mem")).map_err(|e| format!("mem: {e}"))?;
-    let began = Instant::now();
-    let (mut hits, mut total, mut unread, mut windows, mut zeroes) = (0, 0, 0, 0u64, 0u64);
-    for (start, end, name) in &regions {
-        let (bytes, missing) = read(&memory, *start, *end);
+    let (mut regions, mut total, mut unread) = (Vec::new(), 0, 0);
+    for (start, end, name) in writable(&pid)? {
+        let (bytes, missing) = read(&memory, start, end);
         total += bytes.len();
         unread += missing;
-        let mut at = 0;
-        while at + WINDOW <= bytes.len() {
+        regions.push(Region { start, name, bytes });
+    }
+    println!("read {total} bytes in {} writable mappings ({unread} bytes could not be read)", regions.len());
+
+    let scanners = scanners(arguments)?;
+    let began = Instant::now();
+    let (mut hits, mut windows, mut zeroes) = (0, 0u64, 0u64);
+    for Region { start, name, bytes } in &regions {
+        for (number, at) in (0..bytes.len().saturating_sub(WINDOW - 1)).step_by(PIECE).enumerate() {
             let piece = &bytes[at..bytes.len().min(at + BYTES)];
-            let count = piece.len() - WINDOW + 1;
+            let count = (piece.len() - WINDOW + 1) as u64;
             if piece.iter().all(|byte| *byte == 0) {
-                zeroes += count as u64;
-            } else {
-                windows += count as u64;
+                zeroes += count;
+                continue;
+            }
+            windows += count;
+            let reversed: Vec<u8> = piece.iter().rev().copied().collect();
+            let address = start + (number * PIECE) as u64;
+            for scanner in &scanners {
                 scanner.scan(piece, |i, target| {
                     hits += 1;
-                    println!("found: {target}, least significant byte first, at {:#x} in {name}", start + (at + i) as u64);
+                    println!("found: {target}, least significant byte first, at {:#x} in {name}", address + i as u64);
                 });
-                let reversed: Vec<u8> = piece.iter().rev().copied().collect();
                 scanner.scan(&reversed, |i, target| {
                     hits += 1;
-                    let offset = piece.len() - WINDOW - i;
-                    println!("found: {target}, most significant byte first, at {:#x} in {name}", start + (at + offset) as u64);
+                    let offset = (piece.len() - WINDOW - i) as u64;
+                    println!("found: {target}, most significant byte first, at {:#x} in {name}", address + offset);
                 });
             }
-            at += PIECE;
         }
     }
     println!(
-        "looked at {total} bytes in {} writable mappings ({unread} bytes could not be read): {windows} windows at every offset, \
-         each in both byte orders, and {zeroes} in pieces of zeroes only; {hits} found; {:.1} s",
-        regions.len(),
+        "{windows} windows of {WINDOW} bytes, at every offset, in both byte orders, and {zeroes} in pieces of zeroes only; \
+         {hits} found; {:.1} s",
         began.elapsed().as_secs_f64()
     );
     Ok(hits > 0)
