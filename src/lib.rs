@@ -5,5 +5,6 @@ pub mod diagnostic;
 pub mod format;
 pub mod host;
 pub mod net;
+pub mod sandbox;
 pub mod trust;
 pub mod verify;

@@ -1,0 +1,452 @@
+//! The transparency log, version 1 (spec 04): one tree, an inclusion promise with every entry.
+//!
+//! An entry is taken only if its signature verifies. Statuses and messages are those Rekor 1.5.3
+//! answered when asked; reading entries back is here too, searching them is not.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use axum::body::Bytes;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::crypto::Digest;
+use crate::crypto::merkle::{self, Hash};
+use crate::format::log_entry::signed_entry_timestamp_input;
+use crate::format::protojson::encode_base64;
+
+use super::clock;
+use super::error::SandboxError;
+use super::faults::{Faults, PlainFault};
+use super::keys::EcdsaKey;
+use super::rekor1_entry;
+use super::reply;
+use super::store::Store;
+use super::tree::{self, Tree};
+
+/// Entries in one `entries/retrieve` at most (sigstore/rekor openapi.yaml).
+const RETRIEVED: usize = 10;
+
+/// The service.
+pub(super) struct RekorV1 {
+    key: EcdsaKey,
+    stranger: EcdsaKey,
+    log_id: [u8; 32],
+    tree_id: u64,
+    /// Name under which checkpoints are signed: host and port, as the real server is configured.
+    name: String,
+    faults: Faults,
+    state: Mutex<Log>,
+}
+
+struct Log {
+    tree: Tree,
+    entries: Vec<Entry>,
+}
+
+#[derive(Clone)]
+struct Entry {
+    integrated_time: i64,
+    body: Vec<u8>,
+}
+
+impl Entry {
+    fn encode(&self) -> Vec<u8> {
+        [&self.integrated_time.to_be_bytes()[..], &self.body].concat()
+    }
+
+    fn decode(record: &[u8]) -> Option<Self> {
+        let (time, body) = record.split_first_chunk()?;
+        Some(Entry {
+            integrated_time: i64::from_be_bytes(*time),
+            body: body.to_vec(),
+        })
+    }
+}
+
+impl RekorV1 {
+    pub(super) fn open(store: &Store, name: String, faults: Faults) -> Result<Self, SandboxError> {
+        let key = EcdsaKey::open(store, "rekor-v1.key.pem")?;
+        let tree_id = store.text("rekor-v1.tree-id", || {
+            let mut bytes = [0; 8];
+            getrandom::fill(&mut bytes).map_err(SandboxError::make("tree id"))?;
+            let id = u64::from_be_bytes(bytes) >> 1 | 1 << 60;
+            Ok(id.to_string().into())
+        })?;
+        let tree_id = tree_id
+            .parse()
+            .map_err(|_| store.damaged("rekor-v1.tree-id", "not a number"))?;
+        let mut entries = Vec::new();
+        let tree = Tree::open(store, "rekor-v1.log", |record| {
+            let entry = Entry::decode(&record)?;
+            let hash = merkle::leaf_hash(&entry.body);
+            entries.push(entry);
+            Some(hash)
+        })?;
+        let log_id = Digest::sha256(key.spki());
+        Ok(RekorV1 {
+            log_id: log_id.as_bytes().try_into().expect("SHA-256 has 32 bytes"),
+            key,
+            stranger: EcdsaKey::generate()?,
+            tree_id,
+            name,
+            faults,
+            state: Mutex::new(Log { tree, entries }),
+        })
+    }
+
+    pub(super) fn key(&self) -> &EcdsaKey {
+        &self.key
+    }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.state.lock().expect("no holder of this lock panics")
+    }
+
+    fn has(&self, fault: PlainFault) -> bool {
+        self.faults.has(fault)
+    }
+
+    pub(super) fn router(self: Arc<Self>) -> Router {
+        Router::new()
+            .route("/api/v1/log/entries", post(create).get(by_index))
+            .route("/api/v1/log/entries/retrieve", post(retrieve))
+            .route("/api/v1/log/entries/{id}", get(by_id))
+            .route("/api/v1/log", get(tree_state))
+            .route("/api/v1/log/proof", get(consistency))
+            .route("/api/v1/log/publicKey", get(public_key))
+            .fallback(reply::openapi_not_found)
+            .with_state(self)
+    }
+
+    /// 16 hex digits of the tree, 64 of the leaf.
+    fn entry_id(&self, leaf: &Hash) -> String {
+        format!("{:016x}{}", self.tree_id, hex::encode(leaf))
+    }
+
+    fn checkpoint(&self, size: u64, root: &Hash) -> String {
+        let origin = format!("{} - {}", self.name, self.tree_id);
+        let key = match self.has(PlainFault::RekorBadCheckpoint) {
+            true => &self.stranger,
+            false => &self.key,
+        };
+        tree::checkpoint(&origin, &self.name, &self.log_id, size, root, |note| {
+            key.sign(note)
+        })
+    }
+
+    /// Writes an entry as every reading and writing operation answers it, with a proof for the tree as
+    /// it is now.
+    fn entry_json(&self, log: &Log, index: usize) -> Option<(String, Value)> {
+        let entry = log.entries.get(index)?;
+        let leaf = log.tree.hashes()[index];
+        let root = log.tree.root();
+        let size = log.tree.size();
+        let log_index = u64::try_from(index).ok()?;
+        let promised = match self.has(PlainFault::RekorBadSet) {
+            true => log_index + 1,
+            false => log_index,
+        };
+        let mut proof = merkle::inclusion_proof(log.tree.hashes(), index)?;
+        let mut claimed_root = root;
+        if self.has(PlainFault::RekorBadProof) {
+            // A tree of one leaf has no proof to spoil, only a root.
+            match proof.first_mut() {
+                Some(hash) => hash[0] ^= 1,
+                None => claimed_root[0] ^= 1,
+            }
+        }
+        let promise = signed_entry_timestamp_input(
+            &entry.body,
+            entry.integrated_time,
+            &self.log_id,
+            promised,
+        );
+        let value = json!({
+            "body": encode_base64(&entry.body),
+            "integratedTime": entry.integrated_time,
+            "logID": hex::encode(self.log_id),
+            "logIndex": log_index,
+            "verification": {
+                "inclusionProof": {
+                    "checkpoint": self.checkpoint(size, &root),
+                    "hashes": proof.iter().map(hex::encode).collect::<Vec<_>>(),
+                    "logIndex": log_index,
+                    "rootHash": hex::encode(claimed_root),
+                    "treeSize": size,
+                },
+                "signedEntryTimestamp": encode_base64(&self.key.sign(&promise)),
+            },
+        });
+        Some((self.entry_id(&leaf), value))
+    }
+
+    fn create(&self, body: Vec<u8>) -> Result<Response, SandboxError> {
+        let leaf = merkle::leaf_hash(&body);
+        let id = self.entry_id(&leaf);
+        let location = format!("/api/v1/log/entries/{id}");
+        let header = |text: &str| HeaderValue::from_str(text).expect("ids are hex digits");
+        let mut log = self.log();
+        if log.tree.position(&leaf).is_some() {
+            let message = format!(
+                "an equivalent entry already exists in the transparency log with UUID {id}"
+            );
+            let mut response = reply::openapi_status(StatusCode::CONFLICT, &message);
+            response
+                .headers_mut()
+                .insert(header::LOCATION, header(&location));
+            return Ok(response);
+        }
+        let entry = Entry {
+            integrated_time: clock::now().seconds(),
+            body,
+        };
+        let index = log.tree.append(leaf, &entry.encode())?;
+        log.entries.push(entry);
+        let (id, value) = self
+            .entry_json(&log, index)
+            .expect("the entry was appended just now");
+        let mut response = (StatusCode::CREATED, Json(one(id.clone(), value))).into_response();
+        if !self.has(PlainFault::RekorNoHeaders) {
+            let headers = response.headers_mut();
+            headers.insert(header::LOCATION, header(&location));
+            headers.insert(header::ETAG, header(&id));
+        }
+        Ok(response)
+    }
+
+    /// Finds the entry of a 64- or 80-digit id.
+    fn find(&self, log: &Log, id: &str) -> Option<usize> {
+        let (tree_id, uuid) = id.split_at(id.len() - 64);
+        if !tree_id.is_empty() && u64::from_str_radix(tree_id, 16) != Ok(self.tree_id) {
+            return None;
+        }
+        let hash: Hash = hex::decode(uuid).ok()?.try_into().ok()?;
+        log.tree.position(&hash)
+    }
+}
+
+fn one(id: String, value: Value) -> Value {
+    Value::Object(Map::from_iter([(id, value)]))
+}
+
+async fn create(State(rekor): State<Arc<RekorV1>>, headers: HeaderMap, body: Bytes) -> Response {
+    let media_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("application/json");
+    if media_type.split(';').next().map(str::trim) != Some("application/json") {
+        let message =
+            format!("unsupported media type {media_type:?}, only [application/json] are allowed");
+        return reply::openapi_status(StatusCode::UNSUPPORTED_MEDIA_TYPE, &message);
+    }
+    if rekor.has(PlainFault::RekorFrozen) {
+        let message = "this log takes no new entries";
+        return reply::openapi_status(StatusCode::METHOD_NOT_ALLOWED, message);
+    }
+    let canonical = match rekor1_entry::canonicalize(&body) {
+        Ok(canonical) if rekor.has(PlainFault::RekorWrongBody) => rekor1_entry::altered(&canonical),
+        Ok(canonical) => canonical,
+        Err(refusal) => return refusal.into_response(),
+    };
+    rekor.create(canonical).unwrap_or_else(|_| {
+        let message = "unexpected error communicating with transparency log";
+        reply::openapi_status(StatusCode::INTERNAL_SERVER_ERROR, message)
+    })
+}
+
+fn not_found() -> Response {
+    // The real server has no body here.
+    StatusCode::NOT_FOUND.into_response()
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct IndexQuery {
+    log_index: usize,
+}
+
+async fn by_index(
+    State(rekor): State<Arc<RekorV1>>,
+    query: Result<Query<IndexQuery>, QueryRejection>,
+) -> Response {
+    let Ok(Query(query)) = query else {
+        let message = "logIndex in query is required";
+        return reply::openapi(StatusCode::UNPROCESSABLE_ENTITY, 602, message);
+    };
+    match rekor.entry_json(&rekor.log(), query.log_index) {
+        Some((id, value)) => Json(one(id, value)).into_response(),
+        None => not_found(),
+    }
+}
+
+fn is_id(id: &str) -> bool {
+    matches!(id.len(), 64 | 80) && id.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+async fn by_id(State(rekor): State<Arc<RekorV1>>, Path(id): Path<String>) -> Response {
+    if !is_id(&id) {
+        let message = "entryUUID in path should match '^([0-9a-fA-F]{64}|[0-9a-fA-F]{80})$'";
+        return reply::openapi(StatusCode::UNPROCESSABLE_ENTITY, 605, message);
+    }
+    let log = rekor.log();
+    let entry = rekor.find(&log, &id);
+    match entry.and_then(|index| rekor.entry_json(&log, index)) {
+        Some((id, value)) => Json(one(id, value)).into_response(),
+        None => not_found(),
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Retrieval {
+    #[serde(rename = "entryUUIDs")]
+    entry_uuids: Option<Vec<String>>,
+    log_indexes: Option<Vec<usize>>,
+    entries: Option<Vec<Value>>,
+}
+
+/// Entries by id, index or content; those that are not there are left out.
+async fn retrieve(State(rekor): State<Arc<RekorV1>>, body: Bytes) -> Response {
+    let wanted: Retrieval = match serde_json::from_slice(&body) {
+        Ok(wanted) => wanted,
+        Err(error) => {
+            return reply::openapi_status(StatusCode::BAD_REQUEST, &error.to_string());
+        }
+    };
+    let counts = [
+        ("entryUUIDs", wanted.entry_uuids.as_ref().map(Vec::len)),
+        ("logIndexes", wanted.log_indexes.as_ref().map(Vec::len)),
+        ("entries", wanted.entries.as_ref().map(Vec::len)),
+    ];
+    for (name, count) in counts {
+        let (code, message) = match count {
+            Some(0) => (612, format!("{name} in body should have at least 1 items")),
+            Some(RETRIEVED..) if count > Some(RETRIEVED) => (
+                611,
+                format!("{name} in body should have at most {RETRIEVED} items"),
+            ),
+            _ => continue,
+        };
+        return reply::openapi(StatusCode::UNPROCESSABLE_ENTITY, code, &message);
+    }
+    let log = rekor.log();
+    let mut found: Vec<Option<usize>> = Vec::new();
+    for id in wanted.entry_uuids.iter().flatten() {
+        if !is_id(id) {
+            let message = "entryUUIDs in body should match '^([0-9a-fA-F]{64}|[0-9a-fA-F]{80})$'";
+            return reply::openapi(StatusCode::UNPROCESSABLE_ENTITY, 605, message);
+        }
+        found.push(rekor.find(&log, id));
+    }
+    found.extend(
+        wanted
+            .log_indexes
+            .iter()
+            .flatten()
+            .map(|index| Some(*index)),
+    );
+    for proposed in wanted.entries.iter().flatten() {
+        match rekor1_entry::canonicalize(proposed.to_string().as_bytes()) {
+            Ok(body) => found.push(log.tree.position(&merkle::leaf_hash(&body))),
+            Err(refusal) => return refusal.into_response(),
+        }
+    }
+    let entries: Vec<_> = found
+        .into_iter()
+        .flatten()
+        .filter_map(|index| rekor.entry_json(&log, index))
+        .map(|(id, value)| one(id, value))
+        .collect();
+    Json(entries).into_response()
+}
+
+async fn tree_state(State(rekor): State<Arc<RekorV1>>) -> Json<Value> {
+    let (root, size) = {
+        let log = rekor.log();
+        (log.tree.root(), log.tree.size())
+    };
+    Json(json!({
+        "inactiveShards": null,
+        "rootHash": hex::encode(root),
+        "signedTreeHead": rekor.checkpoint(size, &root),
+        "treeID": rekor.tree_id.to_string(),
+        "treeSize": size,
+    }))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ProofQuery {
+    #[serde(default = "first_size")]
+    first_size: usize,
+    last_size: Option<usize>,
+    #[serde(rename = "treeID")]
+    tree_id: Option<String>,
+}
+
+fn first_size() -> usize {
+    1
+}
+
+async fn consistency(
+    State(rekor): State<Arc<RekorV1>>,
+    query: Result<Query<ProofQuery>, QueryRejection>,
+) -> Response {
+    let unprocessable =
+        |code, message| reply::openapi(StatusCode::UNPROCESSABLE_ENTITY, code, message);
+    let Ok(Query(query)) = query else {
+        return unprocessable(601, "firstSize and lastSize in query must be numbers");
+    };
+    let Some(last) = query.last_size else {
+        return unprocessable(602, "lastSize in query is required");
+    };
+    let first = query.first_size;
+    if last == 0 {
+        return unprocessable(
+            609,
+            "lastSize in query should be greater than or equal to 1",
+        );
+    }
+    if first == 0 {
+        return unprocessable(
+            609,
+            "firstSize in query should be greater than or equal to 1",
+        );
+    }
+    let bad = |message: String| reply::openapi_status(StatusCode::BAD_REQUEST, &message);
+    if first > last {
+        return bad(format!(
+            "firstSize({first}) must be less than lastSize({last})"
+        ));
+    }
+    if query
+        .tree_id
+        .is_some_and(|id| id != rekor.tree_id.to_string())
+    {
+        return not_found();
+    }
+    let log = rekor.log();
+    let size = log.tree.hashes().len();
+    if last > size {
+        return bad(format!(
+            "the tree size requested({last}) was greater than what is currently observable({size})"
+        ));
+    }
+    let tree = &log.tree.hashes()[..last];
+    let proof = merkle::consistency_proof(tree, first).unwrap_or_default();
+    Json(json!({
+        "hashes": proof.iter().map(hex::encode).collect::<Vec<_>>(),
+        "rootHash": hex::encode(merkle::root(tree)),
+    }))
+    .into_response()
+}
+
+async fn public_key(State(rekor): State<Arc<RekorV1>>) -> Response {
+    reply::text("application/x-pem-file", rekor.key.public_pem())
+}
