@@ -10,7 +10,7 @@ use p256::elliptic_curve::Generate as _;
 use p256::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, EncodePublicKey as _, LineEnding};
 use zeroize::Zeroizing;
 
-use crate::crypto::key::pem;
+use crate::crypto::pem;
 
 use super::error::SandboxError;
 use super::store::Store;
@@ -67,7 +67,7 @@ impl EcdsaKey {
 
     /// Returns the public key as PEM.
     pub(super) fn public_pem(&self) -> String {
-        pem("PUBLIC KEY", &self.spki)
+        pem::encode("PUBLIC KEY", &self.spki)
     }
 
     /// Returns the private key as PKCS#8 DER, for the token signer.

@@ -14,7 +14,11 @@ const BUFFER: usize = 256 * 1024;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let mut file = File::open(arguments.next().ok_or("usage: sha256_alone FILE [BUFFER-BYTES]")?)?;
+    let mut file = File::open(
+        arguments
+            .next()
+            .ok_or("usage: sha256_alone FILE [BUFFER-BYTES]")?,
+    )?;
     let mut buffer = vec![0; arguments.next().map_or(Ok(BUFFER), |size| size.parse())?];
     let mut hasher = Sha256::new();
     loop {

@@ -69,7 +69,10 @@ impl Scanner {
                     (format!("{name}, in Montgomery form, negated"), -montgomery),
                 ]
             })
-            .map(|(name, point)| Target { name, points: powers(point, PIECE) })
+            .map(|(name, point)| Target {
+                name,
+                points: powers(point, PIECE),
+            })
             .collect();
         let table = ProjectivePoint::batch_normalize(multiples.as_slice());
         Self { table, targets }
@@ -102,23 +105,33 @@ impl Scanner {
 
 /// `[P, 256·P, 256²·P, …]`
 fn powers(point: ProjectivePoint, count: usize) -> Vec<ProjectivePoint> {
-    std::iter::successors(Some(point), |p| Some((0..8).fold(*p, |q, _| q + q))).take(count).collect()
+    std::iter::successors(Some(point), |p| Some((0..8).fold(*p, |q, _| q + q)))
+        .take(count)
+        .collect()
 }
 
 /// The writable mappings of a process: start, end, name.
 fn writable(pid: &str) -> Result<Vec<(u64, u64, String)>, String> {
     let mut maps = String::new();
-    File::open(format!("/proc/{pid}/maps")).and_then(|mut f| f.read_to_string(&mut maps)).map_err(|e| format!("maps: {e}"))?;
+    File::open(format!("/proc/{pid}/maps"))
+        .and_then(|mut f| f.read_to_string(&mut maps))
+        .map_err(|e| format!("maps: {e}"))?;
     let mut found = Vec::new();
     for line in maps.lines() {
         let mut words = line.split_whitespace();
-        let (Some(range), Some(rights)) = (words.next(), words.next()) else { continue };
+        let (Some(range), Some(rights)) = (words.next(), words.next()) else {
+            continue;
+        };
         if !rights.starts_with("rw") {
             continue;
         }
         let parse = |text: &str| u64::from_str_radix(text, 16).map_err(|e| format!("maps: {e}"));
         let (start, end) = range.split_once('-').ok_or("maps: no range")?;
-        found.push((parse(start)?, parse(end)?, words.nth(3).unwrap_or("anonymous").to_owned()));
+        found.push((
+            parse(start)?,
+            parse(end)?,
+            words.nth(3).unwrap_or("anonymous").to_owned(),
+        ));
     }
     Ok(found)
 }
@@ -130,7 +143,10 @@ fn read(memory: &File, start: u64, end: u64) -> (Vec<u8>, u64) {
     let mut unread = 0;
     if memory.read_exact_at(&mut bytes, start).is_err() {
         for (n, page) in bytes.chunks_mut(PAGE).enumerate() {
-            if memory.read_exact_at(page, start + (n * PAGE) as u64).is_err() {
+            if memory
+                .read_exact_at(page, start + (n * PAGE) as u64)
+                .is_err()
+            {
                 page.fill(0);
                 unread += page.len() as u64;
             }
@@ -141,7 +157,8 @@ fn read(memory: &File, start: u64, end: u64) -> (Vec<u8>, u64) {
 
 fn point(name: &str, text: &str) -> Result<ProjectivePoint, String> {
     let bytes = hex::decode(text).map_err(|e| format!("{name}: {e}"))?;
-    let point = AffinePoint::from_sec1_bytes(&bytes).map_err(|_| format!("{name}: not a point of P-256"))?;
+    let point = AffinePoint::from_sec1_bytes(&bytes)
+        .map_err(|_| format!("{name}: not a point of P-256"))?;
     Ok(point.into())
 }
 
@@ -149,7 +166,9 @@ fn point(name: &str, text: &str) -> Result<ProjectivePoint, String> {
 fn scanners(arguments: impl Iterator<Item = String>) -> Result<Vec<Scanner>, String> {
     let mut groups: Vec<(ProjectivePoint, Vec<(String, ProjectivePoint)>)> = Vec::new();
     for argument in arguments {
-        let (name, points) = argument.split_once('=').ok_or("a target is NAME=POINT[/BASE]")?;
+        let (name, points) = argument
+            .split_once('=')
+            .ok_or("a target is NAME=POINT[/BASE]")?;
         let (target, base) = match points.split_once('/') {
             Some((target, base)) => (point(name, target)?, point(name, base)?),
             None => (point(name, points)?, ProjectivePoint::GENERATOR),
@@ -162,7 +181,10 @@ fn scanners(arguments: impl Iterator<Item = String>) -> Result<Vec<Scanner>, Str
     if groups.is_empty() {
         return Err("nothing to look for".into());
     }
-    Ok(groups.into_iter().map(|(base, targets)| Scanner::new(base, targets)).collect())
+    Ok(groups
+        .into_iter()
+        .map(|(base, targets)| Scanner::new(base, targets))
+        .collect())
 }
 
 struct Region {
@@ -173,7 +195,9 @@ struct Region {
 
 fn run() -> Result<bool, String> {
     let mut arguments = std::env::args().skip(1);
-    let pid = arguments.next().ok_or("usage: memory_scan PID NAME=POINT[/BASE]…")?;
+    let pid = arguments
+        .next()
+        .ok_or("usage: memory_scan PID NAME=POINT[/BASE]…")?;
     let memory = File::open(format!("/proc/{pid}/mem")).map_err(|e| format!("mem: {e}"))?;
     let (mut regions, mut total, mut unread) = (Vec::new(), 0, 0);
     for (start, end, name) in writable(&pid)? {
@@ -182,13 +206,19 @@ fn run() -> Result<bool, String> {
         unread += missing;
         regions.push(Region { start, name, bytes });
     }
-    println!("read {total} bytes in {} writable mappings ({unread} bytes could not be read)", regions.len());
+    println!(
+        "read {total} bytes in {} writable mappings ({unread} bytes could not be read)",
+        regions.len()
+    );
 
     let scanners = scanners(arguments)?;
     let began = Instant::now();
     let (mut hits, mut windows, mut zeroes) = (0, 0u64, 0u64);
     for Region { start, name, bytes } in &regions {
-        for (number, at) in (0..bytes.len().saturating_sub(WINDOW - 1)).step_by(PIECE).enumerate() {
+        for (number, at) in (0..bytes.len().saturating_sub(WINDOW - 1))
+            .step_by(PIECE)
+            .enumerate()
+        {
             let piece = &bytes[at..bytes.len().min(at + BYTES)];
             let count = (piece.len() - WINDOW + 1) as u64;
             if piece.iter().all(|byte| *byte == 0) {
@@ -201,12 +231,18 @@ fn run() -> Result<bool, String> {
             for scanner in &scanners {
                 scanner.scan(piece, |i, target| {
                     hits += 1;
-                    println!("found: {target}, least significant byte first, at {:#x} in {name}", address + i as u64);
+                    println!(
+                        "found: {target}, least significant byte first, at {:#x} in {name}",
+                        address + i as u64
+                    );
                 });
                 scanner.scan(&reversed, |i, target| {
                     hits += 1;
                     let offset = (piece.len() - WINDOW - i) as u64;
-                    println!("found: {target}, most significant byte first, at {:#x} in {name}", address + offset);
+                    println!(
+                        "found: {target}, most significant byte first, at {:#x} in {name}",
+                        address + offset
+                    );
                 });
             }
         }
