@@ -3,6 +3,8 @@
 pub mod crypto;
 pub mod diagnostic;
 pub mod format;
+pub mod host;
 pub mod net;
 pub mod sandbox;
 pub mod trust;
+pub mod verify;

@@ -8,7 +8,8 @@ use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
 
 use super::asn1::{self, Tlv};
 use super::digest::HashAlgorithm;
-use super::key::{BadSignature, KeyError, PublicKey, pem};
+use super::key::{BadSignature, KeyError, PublicKey};
+use super::pem;
 use super::time::{TimeRange, UnixTime};
 
 /// Largest certificate accepted, in bytes; Fulcio's are near 1 KiB, CI ones near 2 KiB.
@@ -201,22 +202,20 @@ impl Certificate {
     /// [`CertificateError`] for the first block that is none, or when there is no block or too many.
     pub fn chain_from_pem(text: &str, limit: usize) -> Result<Vec<Self>, CertificateError> {
         let malformed = |reason: String| CertificateError::Malformed { reason };
-        const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
-        const END: &str = "-----END CERTIFICATE-----";
         let mut certificates = Vec::new();
         let mut rest = text;
-        while let Some(start) = rest.find(BEGIN) {
-            let end = rest[start..]
-                .find(END)
-                .ok_or_else(|| malformed("PEM block has no end".to_owned()))?;
+        while rest.contains("-----BEGIN ") {
+            let Some((label, der, after)) = pem::decode(rest) else {
+                return Err(malformed("a PEM block cannot be read".to_owned()));
+            };
+            if label != "CERTIFICATE" {
+                return Err(malformed(format!("a PEM block is a {label:.40}")));
+            }
             if certificates.len() == limit {
                 return Err(malformed(format!("more than {limit} certificates")));
             }
-            let block = &rest[start..start + end + END.len()];
-            let (_, der) = der::pem::decode_vec(block.as_bytes())
-                .map_err(|e| malformed(format!("PEM: {e}")))?;
             certificates.push(Certificate::from_der(&der)?);
-            rest = &rest[start + end + END.len()..];
+            rest = after;
         }
         if certificates.is_empty() {
             return Err(malformed("no PEM certificate".to_owned()));
@@ -231,7 +230,7 @@ impl Certificate {
 
     /// Returns the certificate as PEM, 64 columns, with a final newline.
     pub fn to_pem(&self) -> String {
-        pem("CERTIFICATE", &self.der)
+        pem::encode("CERTIFICATE", &self.der)
     }
 
     /// Returns the TBSCertificate element, as it was signed.

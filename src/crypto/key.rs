@@ -9,6 +9,7 @@ use der::Decode as _;
 use der::asn1::ObjectIdentifier;
 
 use super::digest::{Digest, HashAlgorithm};
+use super::pem;
 
 const ID_EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const SECP256R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
@@ -147,9 +148,8 @@ impl PublicKey {
     ///
     /// # Errors
     /// [`KeyError`] for anything else.
-    pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
-        let (label, der) =
-            der::pem::decode_vec(pem.trim().as_bytes()).map_err(|_| KeyError::Malformed)?;
+    pub fn from_pem(text: &str) -> Result<Self, KeyError> {
+        let (label, der) = pem::decode_one(text).ok_or(KeyError::Malformed)?;
         match label {
             "PUBLIC KEY" => PublicKey::from_spki_der(&der),
             "RSA PUBLIC KEY" => PublicKey::from_pkcs1_der(&der),
@@ -174,7 +174,7 @@ impl PublicKey {
 
     /// Returns the key as PEM, 64 columns, with a final newline.
     pub fn to_pem(&self) -> String {
-        pem("PUBLIC KEY", &self.spki)
+        pem::encode("PUBLIC KEY", &self.spki)
     }
 
     /// Returns SHA-256 over the SubjectPublicKeyInfo: the log id of Rekor v1 and CT logs.
@@ -239,19 +239,6 @@ impl PublicKey {
             .verify_digest(&imported, signature)
             .map_err(|_| BadSignature)
     }
-}
-
-/// Wraps DER in PEM: 64 columns, final newline.
-pub fn pem(label: &str, der_bytes: &[u8]) -> String {
-    use base64::Engine as _;
-    let body = base64::engine::general_purpose::STANDARD.encode(der_bytes);
-    let mut out = format!("-----BEGIN {label}-----\n");
-    for line in body.as_bytes().chunks(64) {
-        out.extend(line.iter().map(|b| char::from(*b)));
-        out.push('\n');
-    }
-    out.push_str(&format!("-----END {label}-----\n"));
-    out
 }
 
 #[cfg(test)]

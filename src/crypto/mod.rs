@@ -9,6 +9,7 @@ pub mod chain;
 pub mod digest;
 pub mod key;
 pub mod merkle;
+pub mod pem;
 pub mod secret;
 pub mod time;
 

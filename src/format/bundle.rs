@@ -10,6 +10,7 @@ use super::limits;
 use super::protojson::{Bounded, Bytes, EnumValue, Int64, null_as_default};
 use crate::crypto::certificate::{Certificate, CertificateError};
 use crate::crypto::{Digest, HashAlgorithm};
+use crate::diagnostic::{Diagnostic, Exit};
 
 /// Media type of the bundles written here.
 pub const MEDIA_TYPE_V03: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
@@ -70,6 +71,22 @@ pub enum BundleError {
     /// A certificate cannot be read.
     #[error("bundle certificate: {0}")]
     Certificate(#[from] CertificateError),
+}
+
+impl Diagnostic for BundleError {
+    fn code(&self) -> &'static str {
+        match self {
+            BundleError::Json { .. } => "bundle-malformed",
+            BundleError::TooLarge { .. } => "bundle-too-large",
+            BundleError::UnsupportedVersion { .. } => "bundle-version",
+            BundleError::Rule { .. } => "bundle-invalid",
+            BundleError::Certificate(_) => "bundle-certificate",
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        Exit::Malformed
+    }
 }
 
 /// Who signed, as far as the bundle says.

@@ -7,7 +7,7 @@ use super::dsse::Envelope;
 use super::limits;
 use super::protojson::{Bounded, Bytes, EnumValue, decode_base64, encode_base64};
 use crate::crypto::key::KeyKind;
-use crate::crypto::{Certificate, Digest, HashAlgorithm, PublicKey};
+use crate::crypto::{Certificate, Digest, HashAlgorithm, PublicKey, pem};
 
 /// Who verifies the signature of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +24,7 @@ impl Verifier {
             return None;
         }
         let text = std::str::from_utf8(pem).ok()?;
-        let (label, der) = der::pem::decode_vec(text.trim().as_bytes()).ok()?;
+        let (label, der) = pem::decode_one(text)?;
         match label {
             "CERTIFICATE" => Some(Verifier::Certificate(der)),
             "PUBLIC KEY" => Some(Verifier::PublicKey(der)),
@@ -194,6 +194,9 @@ mod v001 {
     pub struct IntotoEnvelope {
         #[serde(rename = "payloadType")]
         pub _payload_type: String,
+        /// Not part of the canonical form, but in some old entries; the payload's hash is what counts.
+        #[serde(default, rename = "payload")]
+        pub _payload: Option<serde::de::IgnoredAny>,
         pub signatures: Bounded<IntotoSignature, 16>,
     }
 

@@ -3,6 +3,7 @@
 //! A format here knows its own rules and nothing of trust: who may sign is judged in `verify`.
 
 pub mod bundle;
+pub mod certificate_identity;
 pub mod checkpoint;
 pub mod dsse;
 pub mod identity_token;

@@ -107,8 +107,9 @@ pub struct TimestampResponse {
     pub content_digest: Digest,
     /// Digest of the TSTInfo as the signed attributes state it.
     pub message_digest: Vec<u8>,
-    /// SHA-2 digest of the signer's certificate (RFC 5816 ESSCertIDv2).
-    pub signing_certificate: Digest,
+    /// SHA-2 digest of the signer's certificate (RFC 5816 ESSCertIDv2); `None` where only the SHA-1 form of
+    /// RFC 3161 is there, which is not accepted.
+    pub signing_certificate: Option<Digest>,
     /// The signed attributes as they were signed, a SET OF.
     pub signed_attributes: Vec<u8>,
     /// Hash of the signature.
@@ -360,7 +361,7 @@ fn signer_identifier(fields: &mut &[u8]) -> Option<SignerIdentifier> {
 }
 
 /// Reads the attributes that RFC 3161 and RFC 5816 demand: each once, with one value.
-fn signed_attributes(mut attributes: &[u8]) -> Result<(Vec<u8>, Digest), TimestampError> {
+fn signed_attributes(mut attributes: &[u8]) -> Result<(Vec<u8>, Option<Digest>), TimestampError> {
     let (mut content_type, mut message_digest, mut signing_certificate) = (None, None, None);
     while !attributes.is_empty() {
         let attribute = Tlv::expect(&mut attributes, asn1::SEQUENCE).and_then(|attribute| {
@@ -387,8 +388,10 @@ fn signed_attributes(mut attributes: &[u8]) -> Result<(Vec<u8>, Digest), Timesta
     let Some(digest) = message_digest.and_then(|value| Tlv::only(value, asn1::OCTET_STRING)) else {
         return malformed("there is no messageDigest attribute");
     };
-    let Some(certificate) = signing_certificate.and_then(signing_certificate_hash) else {
-        return malformed("there is no signingCertificateV2 attribute");
+    let certificate = match signing_certificate.map(signing_certificate_hash) {
+        Some(None) => return malformed("the signingCertificateV2 attribute cannot be read"),
+        Some(certificate) => certificate,
+        None => None,
     };
     Ok((digest.content.to_vec(), certificate))
 }

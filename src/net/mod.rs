@@ -6,6 +6,8 @@
 
 pub mod error;
 pub mod http;
+pub mod registry;
 
 pub use error::NetError;
 pub use http::{Backoff, HttpClient, Reply, Request, RetryPolicy};
+pub use registry::{RegistryClient, RegistryError, RegistryOptions};

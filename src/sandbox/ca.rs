@@ -177,7 +177,7 @@ impl Authority {
         let key = EcdsaKey::open(store, &format!("{name}.key.pem"))?;
         let file = format!("{name}.crt.pem");
         let pem = store.text(&file, || {
-            let pem = crate::crypto::key::pem("CERTIFICATE", &make(&key)?);
+            let pem = crate::crypto::pem::encode("CERTIFICATE", &make(&key)?);
             Ok(Zeroizing::new(pem))
         })?;
         let damaged = |reason| store.damaged(&file, reason);

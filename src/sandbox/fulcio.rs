@@ -17,7 +17,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::crypto::asn1::{self, Tlv};
-use crate::crypto::key::{KeyKind, pem};
+use crate::crypto::key::KeyKind;
+use crate::crypto::pem;
 use crate::crypto::{Certificate, HashAlgorithm, PublicKey, TimeRange};
 use crate::format::protojson::{self, null_as_default};
 use crate::format::sct;
@@ -228,7 +229,7 @@ impl Fulcio {
 
     /// PEM blocks as signingCert has them: no newline at the end.
     fn chain_pem(&self, leaf: &[u8]) -> Vec<String> {
-        let mut chain = vec![pem("CERTIFICATE", leaf).trim_end().to_owned()];
+        let mut chain = vec![pem::encode("CERTIFICATE", leaf).trim_end().to_owned()];
         let above = self.chain().map(|certificate| certificate.to_pem());
         chain.extend(above.iter().map(|pem| pem.trim_end().to_owned()));
         chain

@@ -12,7 +12,7 @@ use p256::elliptic_curve::Generate as _;
 use p256::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, EncodePublicKey as _, LineEnding};
 use zeroize::Zeroizing;
 
-use crate::crypto::key::pem;
+use crate::crypto::pem;
 
 use super::error::SandboxError;
 use super::store::Store;
@@ -69,7 +69,7 @@ impl EcdsaKey {
 
     /// Returns the public key as PEM.
     pub(super) fn public_pem(&self) -> String {
-        pem("PUBLIC KEY", &self.spki)
+        pem::encode("PUBLIC KEY", &self.spki)
     }
 }
 

@@ -83,29 +83,6 @@ impl LogInstance {
             .clone()
             .unwrap_or_else(|| hex::encode(&self.log_id))
     }
-
-    /// Returns the names under which this log may sign checkpoints (spec 05 §5): host, host with port, and
-    /// everything after the scheme.
-    pub fn checkpoint_names(&self) -> Vec<String> {
-        let rest = self
-            .base_url
-            .split_once("://")
-            .map_or(self.base_url.as_str(), |(_, rest)| rest);
-        let rest = rest.trim_end_matches('/');
-        let authority = rest.split('/').next().unwrap_or_default();
-        let host = match authority.rsplit_once(':') {
-            Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
-            _ => authority,
-        };
-        let mut names = vec![host.to_owned()];
-        for name in [authority, rest] {
-            if !names.iter().any(|known| known == name) {
-                names.push(name.to_owned());
-            }
-        }
-        names.retain(|name| !name.is_empty());
-        names
-    }
 }
 
 /// A certificate authority: Fulcio's.
@@ -428,25 +405,5 @@ mod tests {
             TrustedRoot::parse(b"{").unwrap_err().code(),
             "trusted-root-malformed"
         );
-    }
-
-    #[test]
-    fn checkpoint_names() {
-        let mut log = TrustedRoot::parse(capture().as_bytes())
-            .unwrap()
-            .logs
-            .remove(0);
-        let mut names = |url: &str| {
-            log.base_url = url.to_owned();
-            log.checkpoint_names()
-        };
-        assert_eq!(names("https://h"), ["h"]);
-        assert_eq!(names("h"), ["h"]);
-        assert_eq!(
-            names("http://127.0.0.1:25302"),
-            ["127.0.0.1", "127.0.0.1:25302"]
-        );
-        assert_eq!(names("https://h:1/p/"), ["h", "h:1", "h:1/p"]);
-        assert!(names("").is_empty());
     }
 }

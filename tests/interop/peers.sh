@@ -5,7 +5,7 @@
 #
 # cosign, sigstore-go, crane, oras and docker-registry are Debian packages of the suite sid (SUITE names another),
 # taken from the archive that this machine's own apt sources name, and checked against Debian's keyring.
-# sigstore-python comes from pip's own index into a virtual environment.
+# sigstore-python comes from pip's own index into a virtual environment, with PyYAML for the test of the actions.
 # DEST/bin holds one link a program, DEST/versions what they are. A second run finds all that and does nothing.
 # A peer that cannot be had is an error that names it; nothing is ever skipped.
 set -euo pipefail
@@ -62,7 +62,7 @@ fi
 if [ ! -x "$dest/bin/sigstore" ]; then
   rm -rf "$dest/venv"
   python3 -m venv "$dest/venv" > "$dest/pip.log" 2>&1 || { tail -n3 "$dest/pip.log" >&2; die "sigstore-python: no virtual environment can be made"; }
-  "$dest/venv/bin/python" -m pip install -q --no-input "$sigstore_python" >> "$dest/pip.log" 2>&1 ||
+  "$dest/venv/bin/python" -m pip install -q --no-input "$sigstore_python" PyYAML >> "$dest/pip.log" 2>&1 ||
     { tail -n3 "$dest/pip.log" >&2; die "sigstore-python ($sigstore_python) cannot be had"; }
   ln -sfn "$dest/venv/bin/sigstore" "$dest/bin/sigstore"
 fi

@@ -49,9 +49,10 @@ pub struct Index {
 
 /// What a manifest reference can point to.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant)] // one per image, matched at once; boxes would only cost clarity
 pub enum Document {
     /// One image or artifact.
-    Manifest(Box<Manifest>),
+    Manifest(Manifest),
     /// A list of them.
     Index(Index),
 }
@@ -115,14 +116,14 @@ impl Document {
         match (wire.config, wire.manifests) {
             (Some(config), None) => {
                 expect_type(stated, "a manifest", &[OCI_MANIFEST, DOCKER_MANIFEST])?;
-                Ok(Document::Manifest(Box::new(Manifest {
+                Ok(Document::Manifest(Manifest {
                     media_type: wire.media_type,
                     artifact_type: wire.artifact_type,
                     config,
                     layers: wire.layers.unwrap_or_default(),
                     subject: wire.subject,
                     annotations: wire.annotations,
-                })))
+                }))
             }
             (None, Some(manifests)) if wire.layers.is_none() => {
                 expect_type(stated, "an index", &[OCI_INDEX, DOCKER_LIST])?;

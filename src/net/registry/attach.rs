@@ -1,0 +1,79 @@
+//! Attaching a bundle to an image: blobs, manifest, and the list in which others find it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::client::RegistryClient;
+use super::error::RegistryError;
+use super::fallback::FallbackWritten;
+use super::reference::DigestReference;
+use crate::format::oci::{EMPTY_CONFIG_BYTES, EncodedManifest};
+use crate::net::http::jitter;
+
+/// How often a registry that has the API is asked for a new entry it did not confirm.
+const LISTING_LOOKS: u32 = 4;
+
+/// A manifest whose config is the empty one, and the content of its only layer.
+#[derive(Debug, Clone)]
+pub struct Attachment {
+    /// What is attached, such as [`EncodedManifest::for_bundle`] makes it.
+    pub manifest: EncodedManifest,
+    /// The layer: the bundle's bytes.
+    pub layer: Bytes,
+}
+
+/// How others will find what was attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attached {
+    /// The registry lists it.
+    ByApi,
+    /// The registry has no referrers API; the fallback tag lists it.
+    ByFallbackTag(FallbackWritten),
+}
+
+impl RegistryClient {
+    /// Attaches to an image: both blobs at once, then the manifest, then, where the registry did not
+    /// confirm the subject, the fallback tag. Repeating it is harmless, and repairs a list that lost
+    /// the entry.
+    ///
+    /// # Errors
+    /// As [`RegistryClient::upload_blob`], [`RegistryClient::push_manifest`] and
+    /// [`RegistryClient::list_in_fallback`]; [`RegistryError::NotListed`].
+    pub async fn attach(
+        &self,
+        subject: &DigestReference,
+        attachment: &Attachment,
+    ) -> Result<Attached, RegistryError> {
+        let repository = subject.repository();
+        tokio::try_join!(
+            self.upload_blob(repository, Bytes::from_static(EMPTY_CONFIG_BYTES)),
+            self.upload_blob(repository, attachment.layer.clone()),
+        )?;
+        let manifest = &attachment.manifest;
+        let pushed = self.push_manifest(repository, manifest).await?;
+        if pushed.subject_confirmed {
+            return Ok(Attached::ByApi);
+        }
+        // Some registries have the API and do not confirm. Readers will ask the API there, so an
+        // entry under the fallback tag would not be seen.
+        for look in 1..=LISTING_LOOKS {
+            let Some(listed) = self.api_referrers(subject, None).await? else {
+                let written = self.list_in_fallback(subject, &manifest.descriptor).await?;
+                return Ok(Attached::ByFallbackTag(written));
+            };
+            let digest = manifest.descriptor.digest;
+            // A list that was cut may hold it further on.
+            if listed.descriptors.iter().any(|d| d.digest == digest) || listed.cut.is_some() {
+                return Ok(Attached::ByApi);
+            }
+            if look < LISTING_LOOKS {
+                let pause = Duration::from_millis(150) * look;
+                tokio::time::sleep(pause + jitter(pause)).await;
+            }
+        }
+        Err(RegistryError::NotListed {
+            manifest: format!("{repository}@{}", manifest.descriptor.digest),
+        })
+    }
+}

@@ -1,0 +1,300 @@
+//! The client itself: one place where requests get their credentials and redirects are judged.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use reqwest::header::{AUTHORIZATION, LOCATION};
+use url::Url;
+
+use super::RegistryOptions;
+use super::auth::{Access, Authorizer};
+use super::challenge::challenges;
+use super::error::RegistryError;
+use super::reference::Repository;
+use crate::host::registry_auth::RegistryAuth;
+use crate::net::error::{NetError, redacted};
+use crate::net::http::{HttpClient, Method, Reply, Request, RetryPolicy, is_loopback, same_origin};
+
+pub(super) const SERVICE: &str = "registry";
+
+/// Redirects followed for one object; real registries use one.
+const MAX_REDIRECTS: usize = 5;
+
+/// A client for all registries of one invocation; cheap to clone, all clones share connections and
+/// tokens. Every method may be called concurrently.
+#[derive(Clone)]
+pub struct RegistryClient(Arc<Inner>);
+
+struct Inner {
+    http: HttpClient,
+    options: RegistryOptions,
+    authorizer: Authorizer,
+    /// Scheme of hosts where it had to be found out.
+    schemes: Mutex<HashMap<String, &'static str>>,
+}
+
+impl fmt::Debug for RegistryClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RegistryClient(..)")
+    }
+}
+
+impl RegistryClient {
+    /// Makes a client; nothing is read or opened yet.
+    pub fn new(http: HttpClient, auth: RegistryAuth, options: RegistryOptions) -> Self {
+        RegistryClient(Arc::new(Inner {
+            authorizer: Authorizer::new(
+                http.clone(),
+                auth,
+                options.allow_http,
+                options.trusted_realms.clone(),
+            ),
+            http,
+            options,
+            schemes: Mutex::default(),
+        }))
+    }
+
+    /// Returns the options it was made with.
+    pub fn options(&self) -> &RegistryOptions {
+        &self.0.options
+    }
+
+    /// Returns the URL of something in a repository; `path` starts after the repository's name.
+    pub(super) async fn url(
+        &self,
+        repository: &Repository,
+        path: &str,
+    ) -> Result<Url, RegistryError> {
+        let origin = self.origin(repository).await?;
+        origin
+            .join(&format!("/v2/{}/{path}", repository.name()))
+            .map_err(|e| RegistryError::Reference {
+                found: repository.to_string(),
+                cause: e.to_string(),
+            })
+    }
+
+    /// Makes a request with this client's time limit and the cap of manifests.
+    pub(super) fn request(&self, method: Method, url: Url) -> Request {
+        Request::new(SERVICE, method, url)
+            .timeout(self.0.options.timeout)
+            .limit(self.0.options.limits.manifest)
+    }
+
+    /// HTTP on loopback, HTTPS elsewhere. Where plain HTTP is allowed, HTTPS is tried first, once, so
+    /// that allowing it for one registry does not expose the credentials of the others.
+    async fn origin(&self, repository: &Repository) -> Result<Url, RegistryError> {
+        if repository.is_loopback() {
+            return repository.origin("http");
+        }
+        let https = repository.origin("https")?;
+        if !self.0.options.allow_http {
+            return Ok(https);
+        }
+        let known = {
+            let schemes = self
+                .0
+                .schemes
+                .lock()
+                .expect("nothing panics while holding it");
+            schemes.get(repository.host()).copied()
+        };
+        let scheme = match known {
+            Some(scheme) => scheme,
+            None => {
+                let probe = self
+                    .request(Method::GET, https.join("/v2/").unwrap_or(https))
+                    .retry(RetryPolicy::Never);
+                let found = match self.0.http.send(probe).await {
+                    Err(NetError::Unreachable { .. }) => "http",
+                    _ => "https",
+                };
+                let mut schemes = self
+                    .0
+                    .schemes
+                    .lock()
+                    .expect("nothing panics while holding it");
+                *schemes.entry(repository.host().to_owned()).or_insert(found)
+            }
+        };
+        repository.origin(scheme)
+    }
+
+    /// Sends a request: credentials to the registry's own origin only, redirects of GET and HEAD
+    /// followed without credentials once they leave it. Returns replies of every status but 401 and
+    /// 403, which are errors: "not allowed to look" is never "not there".
+    pub(super) async fn send(
+        &self,
+        repository: &Repository,
+        access: Access,
+        mut request: Request,
+    ) -> Result<Reply, RegistryError> {
+        let origin = self.origin(repository).await?;
+        let mut own = true;
+        for _ in 0..=MAX_REDIRECTS {
+            own = own && same_origin(&origin, &request.url);
+            let reply = if own {
+                self.send_authorized(&origin, repository, access, &request)
+                    .await?
+            } else {
+                self.0.http.send(request.clone()).await?
+            };
+            if matches!(reply.status.as_u16(), 401 | 403) {
+                return Err(RegistryError::Denied {
+                    repository: repository.to_string(),
+                    status: reply.status.as_u16(),
+                    with_credentials: own
+                        && self
+                            .0
+                            .authorizer
+                            .at_hand(&origin, repository, access)
+                            .is_some(),
+                    message: match reply.error() {
+                        NetError::Status { message, .. } => message,
+                        _ => String::new(),
+                    },
+                });
+            }
+            let follows = request.method == Method::GET || request.method == Method::HEAD;
+            if !follows || !matches!(reply.status.as_u16(), 301 | 302 | 303 | 307 | 308) {
+                return Ok(reply);
+            }
+            request.url = self.follow("redirect", &request.url, &reply)?;
+        }
+        Err(RegistryError::TooMany {
+            what: "redirects",
+            limit: MAX_REDIRECTS,
+        })
+    }
+
+    async fn send_authorized(
+        &self,
+        origin: &Url,
+        repository: &Repository,
+        access: Access,
+        request: &Request,
+    ) -> Result<Reply, RegistryError> {
+        let authorizer = &self.0.authorizer;
+        let mut header = authorizer.at_hand(origin, repository, access);
+        // Twice: a kept token may have been refused, and the answer to that may be too.
+        for _ in 0..2 {
+            let reply = self.send_with(request, header.clone()).await?;
+            if reply.status.as_u16() != 401 {
+                return Ok(reply);
+            }
+            let asked = challenges(&reply.headers);
+            if asked.is_empty() {
+                return Ok(reply);
+            }
+            header = Some(
+                authorizer
+                    .answer(origin, repository, access, &asked, header.as_ref(), &reply)
+                    .await?,
+            );
+        }
+        Ok(self.send_with(request, header).await?)
+    }
+
+    async fn send_with(
+        &self,
+        request: &Request,
+        header: Option<reqwest::header::HeaderValue>,
+    ) -> Result<Reply, NetError> {
+        let mut request = request.clone();
+        if let Some(value) = header {
+            request.headers.insert(AUTHORIZATION, value);
+        }
+        self.0.http.send(request).await
+    }
+
+    /// Returns where a `Location` leads, if it may be followed from `from`.
+    pub(super) fn follow(
+        &self,
+        what: &'static str,
+        from: &Url,
+        reply: &Reply,
+    ) -> Result<Url, RegistryError> {
+        let location = reply
+            .header(LOCATION)
+            .ok_or_else(|| reply.bad("a Location header", "none"))?;
+        let to = from
+            .join(location)
+            .map_err(|e| reply.bad("a Location header", &e.to_string()))?;
+        check_step(what, from, &to)?;
+        Ok(to)
+    }
+}
+
+/// Refuses steps that leave HTTPS, or that lead from elsewhere to this machine.
+fn check_step(what: &'static str, from: &Url, to: &Url) -> Result<(), RegistryError> {
+    let refuse = |rule| {
+        Err(RegistryError::Unfollowed {
+            what,
+            from: redacted(from),
+            to: redacted(to),
+            rule,
+        })
+    };
+    match to.scheme() {
+        "https" => {}
+        "http" if from.scheme() == "http" => {}
+        "http" => return refuse("https is not left for http"),
+        _ => return refuse("only http and https are followed"),
+    }
+    if is_loopback(to) && !is_loopback(from) {
+        return refuse("a registry elsewhere may not lead to loopback");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::Diagnostic as _;
+
+    #[test]
+    fn steps_never_get_less_safe() {
+        let step = |from: &str, to: &str| {
+            check_step("redirect", &from.parse().unwrap(), &to.parse().unwrap())
+        };
+        for (from, to) in [
+            ("https://r.example.test/a", "https://cdn.example.org/b"),
+            ("http://127.0.0.1:5000/a", "http://127.0.0.1:5001/b"),
+            ("http://r.example.test/a", "http://cdn.example.test/b"),
+        ] {
+            assert!(step(from, to).is_ok(), "{from} {to}");
+        }
+        for (from, to) in [
+            ("https://r.example.test/a", "http://r.example.test/a"),
+            ("https://r.example.test/a", "https://localhost/a"),
+            ("https://r.example.test/a", "https://[::1]/a"),
+            ("http://127.0.0.1/a", "file:///etc/passwd"),
+        ] {
+            let error = step(from, to).unwrap_err();
+            assert_eq!(error.code(), "registry-location-refused", "{from} {to}");
+        }
+    }
+
+    #[tokio::test]
+    async fn https_is_the_rule_off_loopback() {
+        let client = RegistryClient::new(
+            HttpClient::new(),
+            RegistryAuth::anonymous(),
+            RegistryOptions::default(),
+        );
+        for (repository, url) in [
+            ("r.example.test/a", "https://r.example.test/v2/a/x"),
+            ("localhost:5000/a/b", "http://localhost:5000/v2/a/b/x"),
+            ("127.0.0.1:5000/a", "http://127.0.0.1:5000/v2/a/x"),
+            (
+                "localhost.example.test/a",
+                "https://localhost.example.test/v2/a/x",
+            ),
+        ] {
+            let repository: Repository = repository.parse().unwrap();
+            assert_eq!(client.url(&repository, "x").await.unwrap().as_str(), url);
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! A thin OCI registry client: what signing and verifying need, and no more.
+//!
+//! Every digest is recomputed over the bytes received, every reply has a bound, credentials go to the
+//! registry that asked for them and to the token service it may name, and "no signatures" is only said
+//! when the registry said so. What a manifest or bundle is worth is judged elsewhere.
+//!
+//! Requests: nothing is probed. A signature found by digest costs three (referrers, manifest,
+//! bundle); a registry that wants a token adds its first refusal and the token.
+//!
+//! Read [`reference`], then `client`; `auth` holds the rules for credentials, `fallback` the only
+//! part that is best effort by the protocol.
+
+mod attach;
+mod auth;
+mod blobs;
+mod challenge;
+mod client;
+mod error;
+mod fallback;
+mod manifests;
+pub mod reference;
+mod referrers;
+
+use std::time::Duration;
+
+pub use attach::{Attached, Attachment};
+pub use client::RegistryClient;
+pub use error::RegistryError;
+pub use fallback::FallbackWritten;
+pub use manifests::{FetchedManifest, PushedManifest};
+pub use reference::{DigestReference, ImageReference, Repository, Target};
+pub use referrers::{Cut, Referrers, ReferrersSource};
+
+/// How the client treats registries; the same for all of them.
+#[derive(Debug, Clone)]
+pub struct RegistryOptions {
+    /// Caps on what is read.
+    pub limits: RegistryLimits,
+    /// Allows plain HTTP to hosts that are not loopback, where HTTPS does not answer.
+    pub allow_http: bool,
+    /// Hosts whose token services may receive credentials of any registry that names them, beyond
+    /// the registry's own host and site.
+    pub trusted_realms: Vec<String>,
+    /// Time limit of one request.
+    pub timeout: Duration,
+    /// Longest time spent on one entry of a fallback tag.
+    pub fallback_deadline: Duration,
+}
+
+impl Default for RegistryOptions {
+    fn default() -> Self {
+        RegistryOptions {
+            limits: RegistryLimits::default(),
+            allow_http: false,
+            trusted_realms: Vec::new(),
+            timeout: Duration::from_secs(60),
+            fallback_deadline: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Caps on what a registry may make us read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RegistryLimits {
+    /// A manifest, an index, or one page of referrers, in bytes. 4 MiB is what distribution-spec
+    /// ("Pushing Manifests") asks registries to accept, so no honest document is larger.
+    pub manifest: u64,
+    /// A bundle, in bytes: a bundle with its certificate, proofs and timestamps has about 10 KiB, the
+    /// rest is room for an attestation's payload. cosign has no cap here and took 703 MB.
+    pub bundle: u64,
+    /// Referrers of one image that are looked at; cosign caps the layers of its older format at the
+    /// same number.
+    pub referrers: usize,
+    /// Pages of referrers of one image. Registries that paginate serve 100 and more per page.
+    pub pages: usize,
+}
+
+impl Default for RegistryLimits {
+    fn default() -> Self {
+        RegistryLimits {
+            manifest: 4 * 1024 * 1024,
+            bundle: 8 * 1024 * 1024,
+            referrers: 1000,
+            pages: 16,
+        }
+    }
+}

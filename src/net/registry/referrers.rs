@@ -1,0 +1,288 @@
+//! What refers to an image: the referrers API, or the index under the fallback tag.
+//!
+//! The list is a hint for what to fetch and proves nothing. An empty list is only returned when the
+//! registry said so; every error stays an error.
+
+use reqwest::header::{ACCEPT, HeaderMap, HeaderValue, LINK};
+use url::Url;
+
+use super::auth::Access;
+use super::client::RegistryClient;
+use super::error::RegistryError;
+use super::manifests::check_digest;
+use super::reference::{DigestReference, Target};
+use crate::format::oci::{Descriptor, OCI_INDEX, ReferrersIndex, fallback_tag};
+use crate::net::error::{NetError, redacted};
+use crate::net::http::{Method, Reply, same_origin};
+
+/// Where a list of referrers came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReferrersSource {
+    /// The referrers API.
+    Api,
+    /// The index under the tag `sha256-<hex>`, on a registry without the API.
+    FallbackTag,
+}
+
+/// The referrers of one image, as far as they were read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Referrers {
+    /// Each digest once, in the registry's order. Artifact types are what the writer of the list
+    /// says; cosign 3.1 says it wrong in fallback indexes.
+    pub descriptors: Vec<Descriptor>,
+    /// Where the list came from.
+    pub source: ReferrersSource,
+    /// Entries that are no descriptors, left out.
+    pub malformed: usize,
+    /// The cap that ended reading early, if one did.
+    pub cut: Option<Cut>,
+}
+
+/// Why a list was not read to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cut {
+    what: &'static str,
+    limit: usize,
+}
+
+impl Referrers {
+    fn new(source: ReferrersSource) -> Self {
+        Referrers {
+            descriptors: Vec::new(),
+            source,
+            malformed: 0,
+            cut: None,
+        }
+    }
+
+    /// Returns the error for a list that was not read to its end. A verifier that found nothing good
+    /// in the part it read must report this, never "no signature".
+    pub fn too_many(&self) -> Option<RegistryError> {
+        self.cut
+            .map(|Cut { what, limit }| RegistryError::TooMany { what, limit })
+    }
+
+    fn take(&mut self, index: &ReferrersIndex, limit: usize) {
+        let listed = index.list(limit.saturating_sub(self.descriptors.len() + self.malformed));
+        self.malformed += listed.malformed;
+        for descriptor in listed.descriptors {
+            if !self
+                .descriptors
+                .iter()
+                .any(|d| d.digest == descriptor.digest)
+            {
+                self.descriptors.push(descriptor);
+            }
+        }
+        if listed.beyond > 0 {
+            self.cut = Some(Cut {
+                what: "referrers",
+                limit,
+            });
+        }
+    }
+}
+
+impl RegistryClient {
+    /// Lists what refers to an image: one request, one more per further page; where the registry has
+    /// no referrers API, one more for the fallback tag.
+    ///
+    /// `artifact_type` asks the server to filter, which saves pages; the answer may still hold other
+    /// types, and lacks manifests whose type the registry has wrong. Verification passes `None`.
+    ///
+    /// # Errors
+    /// [`RegistryError::Denied`], [`RegistryError::Unfollowed`] for a next page elsewhere,
+    /// [`RegistryError::TooLarge`], [`RegistryError::Document`], [`RegistryError::Net`].
+    pub async fn referrers(
+        &self,
+        subject: &DigestReference,
+        artifact_type: Option<&str>,
+    ) -> Result<Referrers, RegistryError> {
+        match self.api_referrers(subject, artifact_type).await? {
+            Some(referrers) => Ok(referrers),
+            None => self.fallback_referrers(subject).await,
+        }
+    }
+
+    /// Asks the referrers API; `None` if the registry has none.
+    ///
+    /// # Errors
+    /// As [`RegistryClient::referrers`].
+    pub async fn api_referrers(
+        &self,
+        subject: &DigestReference,
+        artifact_type: Option<&str>,
+    ) -> Result<Option<Referrers>, RegistryError> {
+        let limits = self.options().limits;
+        let repository = subject.repository();
+        let mut url = self
+            .url(repository, &format!("referrers/{}", subject.digest()))
+            .await?;
+        if let Some(artifact_type) = artifact_type {
+            url.query_pairs_mut()
+                .append_pair("artifactType", artifact_type);
+        }
+        let mut referrers = Referrers::new(ReferrersSource::Api);
+        for page in 0..limits.pages {
+            let request = self
+                .request(Method::GET, url.clone())
+                .header(ACCEPT, HeaderValue::from_static(OCI_INDEX));
+            let reply = too_large_page(self.send(repository, Access::Pull, request).await)?;
+            if page == 0 && lacks_api(&reply) {
+                return Ok(None);
+            }
+            if reply.status.as_u16() != 200 {
+                return Err(reply.error().into());
+            }
+            let index =
+                ReferrersIndex::parse(&reply.body).map_err(|cause| RegistryError::Document {
+                    what: "list of referrers",
+                    reference: subject.to_string(),
+                    cause,
+                })?;
+            referrers.take(&index, limits.referrers);
+            if referrers.cut.is_some() {
+                return Ok(Some(referrers));
+            }
+            let Some(next) = next_page(&reply.headers) else {
+                return Ok(Some(referrers));
+            };
+            url = join_page(&url, &next, &reply)?;
+        }
+        referrers.cut = Some(Cut {
+            what: "pages of referrers",
+            limit: limits.pages,
+        });
+        Ok(Some(referrers))
+    }
+
+    /// Reads the index under the fallback tag; empty if there is no such tag.
+    ///
+    /// # Errors
+    /// As [`RegistryClient::referrers`]; a tag that points to something else is
+    /// [`RegistryError::Document`].
+    pub async fn fallback_referrers(
+        &self,
+        subject: &DigestReference,
+    ) -> Result<Referrers, RegistryError> {
+        let mut referrers = Referrers::new(ReferrersSource::FallbackTag);
+        if let Some((index, _)) = self.fallback_index(subject).await? {
+            referrers.take(&index, self.options().limits.referrers);
+        }
+        Ok(referrers)
+    }
+
+    /// Reads the index under the fallback tag, with the reply it came in.
+    pub(super) async fn fallback_index(
+        &self,
+        subject: &DigestReference,
+    ) -> Result<Option<(ReferrersIndex, Reply)>, RegistryError> {
+        let target = Target::Tag(fallback_tag(&subject.digest()));
+        let reply = self.manifest_reply(subject.repository(), &target).await?;
+        let Some(reply) = reply else {
+            return Ok(None);
+        };
+        check_digest(&target, &reply)?;
+        let index =
+            ReferrersIndex::parse(&reply.body).map_err(|cause| RegistryError::Document {
+                what: "index under the fallback tag",
+                reference: format!("{}:{target}", subject.repository()),
+                cause,
+            })?;
+        Ok(Some((index, reply)))
+    }
+}
+
+fn too_large_page(reply: Result<Reply, RegistryError>) -> Result<Reply, RegistryError> {
+    match reply {
+        Err(RegistryError::Net(NetError::TooLarge { limit, .. })) => Err(RegistryError::TooLarge {
+            what: "list of referrers",
+            limit,
+        }),
+        other => other,
+    }
+}
+
+/// Statuses of registries that do not know the path, and web pages in place of an answer.
+fn lacks_api(reply: &Reply) -> bool {
+    match reply.status.as_u16() {
+        400 | 404 | 405 | 406 | 501 => true,
+        200 => reply.media_type() == "text/html",
+        _ => false,
+    }
+}
+
+/// Reads the target of `Link: <...>; rel="next"` (RFC 8288).
+fn next_page(headers: &HeaderMap) -> Option<String> {
+    headers
+        .get_all(LINK)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .find_map(|value| {
+            let mut rest = value;
+            while let Some((_, after)) = rest.split_once('<') {
+                let (target, after) = after.split_once('>')?;
+                let (parameters, more) = match after.find(", <").or_else(|| after.find(",<")) {
+                    Some(end) => after.split_at(end),
+                    None => (after, ""),
+                };
+                let is_next = parameters.split(';').any(|parameter| {
+                    let (name, value) = parameter.split_once('=').unwrap_or_default();
+                    name.trim().eq_ignore_ascii_case("rel")
+                        && value.trim().trim_matches('"').eq_ignore_ascii_case("next")
+                });
+                if is_next {
+                    return Some(target.to_owned());
+                }
+                rest = more;
+            }
+            None
+        })
+}
+
+/// Resolves a next page; it must be on the same host, as it is part of the same answer.
+fn join_page(page: &Url, next: &str, reply: &Reply) -> Result<Url, RegistryError> {
+    let url = page
+        .join(next)
+        .map_err(|e| reply.bad("a Link to the next page", &e.to_string()))?;
+    if !same_origin(page, &url) {
+        return Err(RegistryError::Unfollowed {
+            what: "next page of referrers",
+            from: redacted(page),
+            to: redacted(&url),
+            rule: "pages are on the registry itself",
+        });
+    }
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_page_is_found_among_links() {
+        let next = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(LINK, value.parse().unwrap());
+            next_page(&headers)
+        };
+        assert_eq!(
+            next("</v2/a/referrers/x?last=1>; rel=\"next\"").as_deref(),
+            Some("/v2/a/referrers/x?last=1")
+        );
+        assert_eq!(
+            next("</p>; rel=prev; title=\"a\", </n?a=1,2>; REL=Next").as_deref(),
+            Some("/n?a=1,2")
+        );
+        for none in [
+            "</p>; rel=\"prev\"",
+            "</p>",
+            "",
+            "<unclosed; rel=next",
+            "rel=next",
+        ] {
+            assert_eq!(next(none), None, "{none}");
+        }
+    }
+}

@@ -1,0 +1,420 @@
+//! Why a bundle was refused: one variant for each check, with the facts.
+
+use crate::crypto::chain::ChainError;
+use crate::crypto::merkle::MerkleError;
+use crate::crypto::{Digest, TimeRange, UnixTime};
+use crate::diagnostic::{Diagnostic, Exit};
+use crate::format::certificate_identity::{CertificateIdentity, IdentityError};
+use crate::format::checkpoint::CheckpointError;
+use crate::format::log_entry::LogBodyError;
+use crate::format::sct::SctError;
+use crate::format::statement::StatementError;
+use crate::format::timestamp::TimestampError;
+
+/// Why [`crate::verify::verify`] refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VerifyError {
+    /// The signature does not verify over the artifact or envelope.
+    #[error("signature does not verify")]
+    SignatureInvalid,
+    /// The key cannot sign artifacts of this form.
+    #[error("a {kind} key cannot verify this kind of signature")]
+    UnsupportedKey {
+        /// Kind of key.
+        kind: String,
+    },
+    /// A digest of the artifact under this algorithm is needed and was not given.
+    #[error("the {algorithm} digest of the artifact is needed")]
+    DigestNeeded {
+        /// Hash algorithm.
+        algorithm: &'static str,
+    },
+    /// The bundle says that it is for another artifact.
+    #[error("bundle is for another artifact")]
+    ArtifactMismatch {
+        /// Digests of the artifact asked about.
+        expected: Vec<Digest>,
+        /// What the bundle names.
+        found: Vec<String>,
+    },
+    /// The envelope's payload is not an in-toto statement.
+    #[error("envelope payload type is not in-toto's")]
+    PayloadType {
+        /// Payload type found.
+        found: String,
+    },
+    /// The statement cannot be read.
+    #[error("{0}")]
+    Statement(#[from] StatementError),
+    /// An attestation where a signature is asked for.
+    #[error("this is an attestation, not a signature")]
+    NotASignature {
+        /// Predicate type asked for.
+        expected: String,
+        /// Predicate type found.
+        found: String,
+    },
+    /// An annotation asked for is missing or has another value.
+    #[error("annotation {key} does not match")]
+    AnnotationMismatch {
+        /// Name of the annotation.
+        key: String,
+        /// Value asked for.
+        expected: String,
+        /// Value found.
+        found: Option<String>,
+    },
+    /// Signed with a key, where an identity is asked for.
+    #[error("bundle has a public key hint and no certificate")]
+    NoCertificate,
+    /// Signed with a certificate, where a key is asked for.
+    #[error("bundle has a certificate where a key was expected")]
+    CertificateNotKey,
+    /// The certificate names nobody.
+    #[error("{0}")]
+    Identity(#[from] IdentityError),
+    /// The certificate names somebody else.
+    #[error("certificate identity does not match")]
+    IdentityMismatch {
+        /// Identities asked for.
+        expected: Vec<String>,
+        /// Identity found.
+        found: Box<CertificateIdentity>,
+        /// What would match the whole value, where a pattern matched a part.
+        suggestion: Option<String>,
+    },
+    /// The certificate or its path is refused.
+    #[error("{0}")]
+    Chain(ChainError),
+    /// No trusted authority covers an observed time.
+    #[error("no certificate authority was trusted at the time of signing")]
+    NoAuthorityAt {
+        /// The time.
+        time: UnixTime,
+    },
+    /// No entry is in a log that is trusted.
+    #[error("no log entry is in a trusted log")]
+    UnknownLog {
+        /// Key ids found, hex.
+        found: Vec<String>,
+    },
+    /// The entry's body cannot be used.
+    #[error("{0}")]
+    LogBody(#[from] LogBodyError),
+    /// The entry is about something else.
+    #[error("log entry does not match the bundle: {what} differs")]
+    EntryMismatch {
+        /// What differs.
+        what: &'static str,
+    },
+    /// The inclusion promise does not verify, or has no time.
+    #[error("inclusion promise (signed entry timestamp) does not verify")]
+    PromiseInvalid,
+    /// The log's key was not trusted at that time.
+    #[error("log key was not trusted at the time of the entry")]
+    LogKeyNotValidAt {
+        /// The time.
+        time: UnixTime,
+        /// When the key was trusted.
+        valid_for: TimeRange,
+    },
+    /// The checkpoint cannot be read.
+    #[error("{0}")]
+    Checkpoint(#[from] CheckpointError),
+    /// The checkpoint is not signed by the log.
+    #[error("checkpoint is not signed by the log: {reason}")]
+    CheckpointSignature {
+        /// Which rule is broken.
+        reason: &'static str,
+    },
+    /// The checkpoint is of another tree than the proof.
+    #[error("checkpoint and inclusion proof disagree about the {what}")]
+    CheckpointMismatch {
+        /// What differs.
+        what: &'static str,
+    },
+    /// The entry is not in the tree.
+    #[error("inclusion proof: {0}")]
+    Inclusion(#[from] MerkleError),
+    /// No proof and no promise.
+    #[error("log entry has neither a usable promise nor a proof")]
+    NoProof,
+    /// The timestamp cannot be read.
+    #[error("{0}")]
+    Timestamp(#[from] TimestampError),
+    /// The timestamp covers another signature.
+    #[error("timestamp is for another signature")]
+    TimestampImprint {
+        /// Digest of the signature.
+        expected: Digest,
+        /// Digest in the timestamp.
+        found: Digest,
+    },
+    /// The timestamp's signature or its signed attributes do not hold.
+    #[error("timestamp does not verify: {reason}")]
+    TimestampInvalid {
+        /// Which rule is broken.
+        reason: &'static str,
+    },
+    /// The timestamp authority's certificate is refused.
+    #[error("timestamp authority: {0}")]
+    TimestampChain(ChainError),
+    /// The timestamp lies outside of the authority's time.
+    #[error("timestamp authority was not trusted at the time of the timestamp")]
+    TimestampAuthorityNotValidAt {
+        /// The time.
+        time: UnixTime,
+        /// When the authority was trusted.
+        valid_for: TimeRange,
+    },
+    /// Nothing trusted says when the signature was made.
+    #[error(
+        "no trusted time of signing: no inclusion promise and no timestamp of a trusted authority"
+    )]
+    NoTrustedTime,
+    /// The list of signed certificate timestamps cannot be read.
+    #[error("{0}")]
+    Sct(#[from] SctError),
+    /// No SCT of a trusted CT log verifies.
+    #[error("no signed certificate timestamp of a trusted CT log verifies")]
+    NoTrustedSct {
+        /// Number of timestamps in the certificate.
+        found: usize,
+        /// Number by known logs.
+        known: usize,
+    },
+}
+
+impl From<ChainError> for VerifyError {
+    fn from(error: ChainError) -> Self {
+        VerifyError::Chain(error)
+    }
+}
+
+impl VerifyError {
+    /// Orders refusals by how much they tell: a bundle that failed late says more about what is asked than
+    /// one that failed early. The highest leads the report (`rank` in STYLE).
+    pub fn rank(&self) -> u8 {
+        match self.exit() {
+            Exit::IdentityMismatch => 9,
+            Exit::Sct => 7,
+            Exit::Certificate => 6,
+            Exit::Timestamp => 5,
+            Exit::Log => 4,
+            Exit::SignatureInvalid => 3,
+            Exit::ContentMismatch => 2,
+            Exit::NoSignature => 1,
+            _ => 2,
+        }
+    }
+}
+
+fn join(digests: &[Digest]) -> String {
+    digests
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+impl Diagnostic for VerifyError {
+    fn code(&self) -> &'static str {
+        match self {
+            VerifyError::SignatureInvalid => "signature-invalid",
+            VerifyError::UnsupportedKey { .. } => "unsupported-key",
+            VerifyError::DigestNeeded { .. } => "digest-needed",
+            VerifyError::ArtifactMismatch { .. } => "artifact-mismatch",
+            VerifyError::PayloadType { .. } => "payload-type",
+            VerifyError::Statement(_) => "statement-malformed",
+            VerifyError::NotASignature { .. } => "not-a-signature",
+            VerifyError::AnnotationMismatch { .. } => "annotation-mismatch",
+            VerifyError::NoCertificate => "no-certificate",
+            VerifyError::CertificateNotKey => "certificate-not-key",
+            VerifyError::Identity(_) => "certificate-identity-malformed",
+            VerifyError::IdentityMismatch { .. } => "identity-mismatch",
+            VerifyError::Chain(error) => match error {
+                ChainError::NoPath { .. } => "certificate-untrusted",
+                ChainError::NotValidAt { .. } => "certificate-not-valid-at",
+                ChainError::NotAnAuthority { .. } => "certificate-authority-invalid",
+                ChainError::NotASigner { .. } => "certificate-profile",
+                ChainError::CriticalExtension { .. } => "certificate-critical-extension",
+            },
+            VerifyError::NoAuthorityAt { .. } => "certificate-authority-not-valid-at",
+            VerifyError::UnknownLog { .. } => "log-unknown",
+            VerifyError::LogBody(LogBodyError::KindMismatch { .. }) => "log-kind-mismatch",
+            VerifyError::LogBody(LogBodyError::Unsupported { .. }) => "log-kind-unsupported",
+            VerifyError::LogBody(LogBodyError::Malformed { .. }) => "log-body-malformed",
+            VerifyError::EntryMismatch { .. } => "log-entry-mismatch",
+            VerifyError::PromiseInvalid => "log-promise-invalid",
+            VerifyError::LogKeyNotValidAt { .. } => "log-key-not-valid-at",
+            VerifyError::Checkpoint(_) => "checkpoint-malformed",
+            VerifyError::CheckpointSignature { .. } => "checkpoint-signature",
+            VerifyError::CheckpointMismatch { .. } => "checkpoint-mismatch",
+            VerifyError::Inclusion(_) => "inclusion-proof-invalid",
+            VerifyError::NoProof => "log-proof-missing",
+            VerifyError::Timestamp(TimestampError::NotGranted { .. }) => "timestamp-not-granted",
+            VerifyError::Timestamp(TimestampError::Malformed { .. }) => "timestamp-malformed",
+            VerifyError::TimestampImprint { .. } => "timestamp-imprint",
+            VerifyError::TimestampInvalid { .. } => "timestamp-invalid",
+            VerifyError::TimestampChain(_) => "timestamp-certificate",
+            VerifyError::TimestampAuthorityNotValidAt { .. } => "timestamp-authority-not-valid-at",
+            VerifyError::NoTrustedTime => "no-trusted-time",
+            VerifyError::Sct(_) => "sct-malformed",
+            VerifyError::NoTrustedSct { .. } => "sct-untrusted",
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            VerifyError::SignatureInvalid
+            | VerifyError::UnsupportedKey { .. }
+            | VerifyError::CertificateNotKey => Exit::SignatureInvalid,
+            VerifyError::ArtifactMismatch { .. } | VerifyError::DigestNeeded { .. } => {
+                Exit::ContentMismatch
+            }
+            VerifyError::PayloadType { .. } | VerifyError::Statement(_) => Exit::Malformed,
+            VerifyError::NotASignature { .. } => Exit::NoSignature,
+            VerifyError::AnnotationMismatch { .. } | VerifyError::IdentityMismatch { .. } => {
+                Exit::IdentityMismatch
+            }
+            VerifyError::NoCertificate => Exit::NoCertificate,
+            VerifyError::Identity(_)
+            | VerifyError::Chain(_)
+            | VerifyError::NoAuthorityAt { .. } => Exit::Certificate,
+            VerifyError::UnknownLog { .. }
+            | VerifyError::LogBody(_)
+            | VerifyError::EntryMismatch { .. }
+            | VerifyError::PromiseInvalid
+            | VerifyError::LogKeyNotValidAt { .. }
+            | VerifyError::Checkpoint(_)
+            | VerifyError::CheckpointSignature { .. }
+            | VerifyError::CheckpointMismatch { .. }
+            | VerifyError::Inclusion(_)
+            | VerifyError::NoProof => Exit::Log,
+            VerifyError::Timestamp(_)
+            | VerifyError::TimestampImprint { .. }
+            | VerifyError::TimestampInvalid { .. }
+            | VerifyError::TimestampChain(_)
+            | VerifyError::TimestampAuthorityNotValidAt { .. }
+            | VerifyError::NoTrustedTime => Exit::Timestamp,
+            VerifyError::Sct(_) | VerifyError::NoTrustedSct { .. } => Exit::Sct,
+        }
+    }
+
+    fn details(&self) -> Vec<(&'static str, String)> {
+        match self {
+            VerifyError::ArtifactMismatch { expected, found } => {
+                vec![("expected", join(expected)), ("found", found.join(", "))]
+            }
+            VerifyError::PayloadType { found } => vec![("found", found.clone())],
+            VerifyError::NotASignature { expected, found } => {
+                vec![("expected", expected.clone()), ("found", found.clone())]
+            }
+            VerifyError::AnnotationMismatch {
+                expected, found, ..
+            } => vec![
+                ("expected", expected.clone()),
+                (
+                    "found",
+                    found
+                        .clone()
+                        .unwrap_or_else(|| "no such annotation".to_owned()),
+                ),
+            ],
+            VerifyError::IdentityMismatch {
+                expected, found, ..
+            } => vec![
+                ("expected", expected.join(", or ")),
+                (
+                    "found",
+                    format!("{} (issuer {})", found.subject, found.issuer),
+                ),
+            ],
+            VerifyError::Chain(ChainError::NotValidAt {
+                subject,
+                time,
+                validity,
+            })
+            | VerifyError::TimestampChain(ChainError::NotValidAt {
+                subject,
+                time,
+                validity,
+            }) => vec![
+                (
+                    "certificate",
+                    if subject.is_empty() {
+                        "the signer's".to_owned()
+                    } else {
+                        subject.clone()
+                    },
+                ),
+                ("valid", validity.to_string()),
+                ("time", time.to_string()),
+            ],
+            VerifyError::NoAuthorityAt { time } => vec![("time", time.to_string())],
+            VerifyError::UnknownLog { found } => vec![("found log id", found.join(", "))],
+            VerifyError::LogBody(LogBodyError::KindMismatch { expected, found }) => {
+                vec![("kindVersion", expected.clone()), ("body", found.clone())]
+            }
+            VerifyError::LogKeyNotValidAt { time, valid_for }
+            | VerifyError::TimestampAuthorityNotValidAt { time, valid_for } => {
+                vec![
+                    ("trusted", valid_for.to_string()),
+                    ("time", time.to_string()),
+                ]
+            }
+            VerifyError::Inclusion(MerkleError::RootMismatch { expected, found }) => {
+                vec![
+                    ("expected root", hex::encode(expected)),
+                    ("found root", hex::encode(found)),
+                ]
+            }
+            VerifyError::TimestampImprint { expected, found } => {
+                vec![
+                    ("expected", expected.to_string()),
+                    ("found", found.to_string()),
+                ]
+            }
+            VerifyError::NoTrustedSct { found, known } => vec![
+                ("in the certificate", found.to_string()),
+                ("by CT logs of the trusted root", known.to_string()),
+            ],
+            _ => Vec::new(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            VerifyError::IdentityMismatch {
+                suggestion: Some(pattern),
+                ..
+            } => {
+                format!("the pattern must match the whole value; this one would: {pattern}")
+            }
+            VerifyError::IdentityMismatch { found, .. } => format!(
+                "if this signer is intended: --certificate-identity {} --certificate-oidc-issuer {}",
+                shell_quoted(&found.subject),
+                shell_quoted(&found.issuer)
+            ),
+            VerifyError::UnknownLog { .. }
+            | VerifyError::Chain(ChainError::NoPath { .. })
+            | VerifyError::NoTrustedSct { .. } => {
+                "signed on another Sigstore instance? give its trusted root with --trusted-root"
+                    .to_owned()
+            }
+            VerifyError::NoTrustedTime => {
+                "the trusted root must list the timestamp authority that was used".to_owned()
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// Quotes a value for a POSIX shell, so that a suggested command can be pasted whoever wrote the value.
+pub fn shell_quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./-_".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}

@@ -1,0 +1,160 @@
+//! RFC 3161 timestamps over the signature (spec 06 §5).
+
+use der::asn1::ObjectIdentifier;
+
+use crate::crypto::asn1::{OCTET_STRING, Tlv};
+use crate::crypto::chain::{Purpose, verify_leaf_profile, verify_path};
+use crate::crypto::{Certificate, UnixTime};
+use crate::format::bundle::Bundle;
+use crate::format::timestamp::{SignerIdentifier, TimestampResponse};
+use crate::trust::TrustedRoot;
+use crate::trust::trusted_root::TimestampAuthority;
+use crate::verify::VerifyError;
+
+/// A timestamp of a trusted authority over this bundle's signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedTimestamp {
+    time: UnixTime,
+    authority: String,
+}
+
+impl VerifiedTimestamp {
+    /// Returns the time.
+    pub fn time(&self) -> UnixTime {
+        self.time
+    }
+
+    /// Returns who vouches for it: operator, address or certificate subject.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+}
+
+/// Verifies every timestamp of the bundle. Those of unlisted authorities do not count.
+///
+/// # Errors
+/// [`VerifyError`] for the first that cannot be read, covers something else, or is by a listed authority
+/// and does not hold.
+pub(super) fn verify_timestamps(
+    bundle: &Bundle,
+    trust: &TrustedRoot,
+) -> Result<Vec<VerifiedTimestamp>, VerifyError> {
+    let mut verified = Vec::new();
+    for der in &bundle.timestamps {
+        let response = TimestampResponse::parse(der)?;
+        verified.extend(verify_timestamp(
+            &response,
+            bundle.content.signature(),
+            trust,
+        )?);
+    }
+    Ok(verified)
+}
+
+/// Verifies one timestamp over a signature; `None` if no listed authority is its signer.
+///
+/// # Errors
+/// [`VerifyError`].
+pub fn verify_timestamp(
+    response: &TimestampResponse,
+    signature: &[u8],
+    trust: &TrustedRoot,
+) -> Result<Option<VerifiedTimestamp>, VerifyError> {
+    let expected = response.imprint.algorithm().digest(signature);
+    if response.imprint != expected {
+        return Err(VerifyError::TimestampImprint {
+            expected,
+            found: response.imprint,
+        });
+    }
+    let mut refusal = None;
+    for authority in &trust.timestamp_authorities {
+        if !is_signer(&response.signer, &authority.leaf) {
+            continue;
+        }
+        match verify_with(response, authority) {
+            Ok(()) => {
+                return Ok(Some(VerifiedTimestamp {
+                    time: response.time,
+                    authority: authority.party(),
+                }));
+            }
+            Err(error) => refusal = Some(error),
+        }
+    }
+    refusal.map_or(Ok(None), Err)
+}
+
+fn is_signer(signer: &SignerIdentifier, leaf: &Certificate) -> bool {
+    match signer {
+        SignerIdentifier::IssuerAndSerial { issuer, serial } => {
+            // An INTEGER may carry one leading zero for its sign; serial numbers are compared without.
+            let bare = |bytes: &[u8]| bytes.strip_prefix(&[0]).unwrap_or(bytes).to_vec();
+            leaf.issuer() == issuer && bare(leaf.serial()) == bare(serial)
+        }
+        SignerIdentifier::SubjectKeyIdentifier(key_id) => {
+            let extension = leaf.extension(&ObjectIdentifier::new_unwrap("2.5.29.14"));
+            extension
+                .and_then(|extension| {
+                    Tlv::only(&extension.value, OCTET_STRING).map(|id| id.content == key_id)
+                })
+                .unwrap_or(false)
+        }
+    }
+}
+
+fn verify_with(
+    response: &TimestampResponse,
+    authority: &TimestampAuthority,
+) -> Result<(), VerifyError> {
+    let invalid = |reason| Err(VerifyError::TimestampInvalid { reason });
+    let leaf = &authority.leaf;
+    if response.message_digest != response.content_digest.as_bytes() {
+        return invalid("the messageDigest attribute is of other content");
+    }
+    let Some(named) = response.signing_certificate else {
+        return invalid("it has no signingCertificateV2 attribute");
+    };
+    if named != named.algorithm().digest(leaf.der()) {
+        return invalid("the signingCertificateV2 attribute names another certificate");
+    }
+    if leaf
+        .public_key()
+        .verify(
+            response.signature_hash,
+            &response.signed_attributes,
+            &response.signature,
+        )
+        .is_err()
+    {
+        return invalid("its signature does not verify under the authority's key");
+    }
+    let chain = VerifyError::TimestampChain;
+    verify_leaf_profile(leaf, Purpose::TimeStamping).map_err(chain)?;
+    let anchor_only = [leaf.clone()];
+    if authority.issuers.is_empty() {
+        // The trusted root lists the signer's certificate alone: it is the anchor.
+        if !anchor_only[0].validity().contains(response.time) {
+            return Err(chain(crate::crypto::chain::ChainError::NotValidAt {
+                subject: leaf.subject_text().to_owned(),
+                time: response.time,
+                validity: leaf.validity(),
+            }));
+        }
+    } else {
+        verify_path(
+            leaf,
+            &authority.issuers,
+            response.time,
+            Purpose::TimeStamping,
+        )
+        .map_err(chain)?;
+    }
+    if !authority.valid_for.contains(response.time) {
+        return Err(VerifyError::TimestampAuthorityNotValidAt {
+            time: response.time,
+            valid_for: authority.valid_for,
+        });
+    }
+    Ok(())
+}

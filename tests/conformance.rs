@@ -1,0 +1,142 @@
+//! The cases of the public client conformance suite, read where `KEYLESS_CONFORMANCE_DIR` says.
+//!
+//! Each case is judged twice, by the artifact's bytes and by its digest, and a refusal must be for the
+//! reason that the case is about. Without the variable the test says so and passes: `.ci/run` sets it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use keyless::crypto::{Digest, PublicKey};
+use keyless::diagnostic::Diagnostic;
+use keyless::format::bundle::Bundle;
+use keyless::trust::TrustedRoot;
+use keyless::verify::policy::ValueMatcher;
+use keyless::verify::{Artifact, ExpectedContent, IdentityMatcher, Policy, verify};
+
+/// The refusal that each must-fail case is about.
+const REASONS: [(&str, &str); 31] = [
+    ("bundle-empty-certificate-chain_fail", "bundle-invalid"),
+    ("bundle-malformed-json_fail", "bundle-malformed"),
+    ("bundle-unknown-version_fail", "bundle-version"),
+    ("bundle-with-root-cert_fail", "bundle-invalid"),
+    ("checkpoint-wrong-roothash_fail", "checkpoint-mismatch"),
+    ("dsse-invalid-sig_fail", "signature-invalid"),
+    ("dsse-mismatch-envelope_fail", "log-entry-mismatch"),
+    ("dsse-mismatch-sig_fail", "log-entry-mismatch"),
+    ("incorrect-public-key_fail", "log-entry-mismatch"),
+    ("intoto-log-entry-mismatch_fail", "log-body-malformed"),
+    ("intoto-missing-inclusion-proof_fail", "bundle-invalid"),
+    (
+        "intoto-set-outside-signing-cert-validity_fail",
+        "certificate-not-valid-at",
+    ),
+    (
+        "intoto-tsa-timestamp-outside-cert-validity_fail",
+        "certificate-not-valid-at",
+    ),
+    ("invalid-checkpoint-signature_fail", "checkpoint-signature"),
+    ("invalid-ct-key_fail", "sct-untrusted"),
+    ("invalid-inclusion-proof_fail", "bundle-invalid"),
+    ("managed-key-wrong-key_fail", "key-malformed"),
+    (
+        "rekor2-checkpoint-missing-log-signature_fail",
+        "checkpoint-malformed",
+    ),
+    (
+        "rekor2-checkpoint-missing-root-hash_fail",
+        "checkpoint-malformed",
+    ),
+    (
+        "rekor2-checkpoint-no-matching-signature_fail",
+        "checkpoint-signature",
+    ),
+    ("rekor2-dsse-invalid-sig_fail", "signature-invalid"),
+    ("rekor2-no-timestamp_fail", "no-trusted-time"),
+    (
+        "rekor2-timestamp-outside-tsa-cert-validity_fail",
+        "timestamp-certificate",
+    ),
+    (
+        "rekor2-timestamp-payload-mismatch_fail",
+        "timestamp-imprint",
+    ),
+    (
+        "rekor2-timestamp-untrusted-tsa-with-embedded-cert_fail",
+        "no-trusted-time",
+    ),
+    ("set-invalid-signature_fail", "log-promise-invalid"),
+    ("signature-mismatch_fail", "signature-invalid"),
+    (
+        "trust-root-tlog-missing-validity-start_fail",
+        "trusted-root-invalid",
+    ),
+    ("wrong-hashedrekord-artifact_fail", "log-entry-mismatch"),
+    ("wrong-material_fail", "artifact-mismatch"),
+    ("", ""),
+];
+
+fn judge(dir: &Path, case: &serde_json::Value, by_digest: bool) -> Result<(), String> {
+    let text = |name: &str| case[name].as_str();
+    let read = |path: &str| std::fs::read(dir.join(path)).unwrap();
+    let trust = TrustedRoot::parse(&read(text("trusted_root").unwrap()))
+        .map_err(|e| e.code().to_owned())?;
+    let bundle = Bundle::parse(&read(text("bundle").unwrap())).map_err(|e| e.code().to_owned())?;
+    let digest = if by_digest {
+        text("digest").unwrap().parse().unwrap()
+    } else {
+        Digest::sha256(&read(text("artifact").unwrap()))
+    };
+    let policy = match text("key") {
+        Some(key) => {
+            let pem = String::from_utf8(read(key)).map_err(|_| "key-malformed".to_owned())?;
+            let key = PublicKey::from_pem(&pem).map_err(|_| "key-malformed".to_owned())?;
+            Policy::key(key, ExpectedContent::Any)
+        }
+        None => Policy::identities(
+            vec![IdentityMatcher {
+                subject: ValueMatcher::exact(text("identity").unwrap()).unwrap(),
+                issuer: ValueMatcher::exact(text("issuer").unwrap()).unwrap(),
+            }],
+            ExpectedContent::Any,
+        )
+        .unwrap(),
+    };
+    verify(&bundle, &Artifact::from_digest(digest), &trust, &policy)
+        .map(drop)
+        .map_err(|e| e.code().to_owned())
+}
+
+#[test]
+fn every_case_has_its_verdict_and_its_reason() {
+    let Some(dir) = std::env::var_os("KEYLESS_CONFORMANCE_DIR").map(PathBuf::from) else {
+        eprintln!("KEYLESS_CONFORMANCE_DIR is not set: the public conformance cases were not read");
+        return;
+    };
+    let cases: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(dir.join("cases.json")).unwrap()).unwrap();
+    let reasons: BTreeMap<_, _> = REASONS.into_iter().collect();
+    let mut wrong = Vec::new();
+    let mut judged = 0;
+    for case in cases["cases"].as_array().unwrap() {
+        let name = case["name"].as_str().unwrap();
+        for by_digest in [false, true] {
+            judged += 1;
+            let verdict = judge(&dir, case, by_digest);
+            let expected = match case["expect"].as_str().unwrap() {
+                "pass" => Ok(()),
+                _ => Err(reasons
+                    .get(name)
+                    .copied()
+                    .unwrap_or("no reason listed")
+                    .to_owned()),
+            };
+            if verdict != expected {
+                wrong.push(format!(
+                    "{name} (by digest: {by_digest}): expected {expected:?}, found {verdict:?}"
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(judged, 86);
+}
