@@ -134,10 +134,10 @@ impl RsaKey {
             let pair =
                 rsa::KeyPair::generate(rsa::KeySize::Rsa2048).map_err(SandboxError::make("key"))?;
             let der: Pkcs8V1Der<'_> = pair.as_der().map_err(SandboxError::make("key"))?;
-            Ok(Zeroizing::new(pem("PRIVATE KEY", der.as_ref())))
+            Ok(Zeroizing::new(pem::encode("PRIVATE KEY", der.as_ref())))
         })?;
         let damaged = || store.damaged(name, "not an RSA key in PKCS#8 PEM");
-        let (_, der) = der::pem::decode_vec(pkcs8_pem.as_bytes()).map_err(|_| damaged())?;
+        let (_, der) = pem::decode_one(&pkcs8_pem).ok_or_else(damaged)?;
         let der = Zeroizing::new(der);
         let pair = rsa::KeyPair::from_pkcs8(&der).map_err(|_| damaged())?;
         Ok(RsaKey { pkcs8_pem, pair })

@@ -43,7 +43,6 @@ use crate::crypto::{PublicKey, Secret};
 use ca::Authority;
 use ct::CtLog;
 use fulcio::Fulcio;
-use keys::Ed25519Key;
 use material::{Addresses, Material};
 use oidc::Issuer;
 use rekor1::RekorV1;
@@ -143,12 +142,7 @@ impl Sandbox {
             fulcio_chain: fulcio.chain().map(Clone::clone).to_vec(),
             tsa_chain: tsa.chain().map(Clone::clone).to_vec(),
         };
-        let tuf = Arc::new(Tuf::new(
-            &Ed25519Key::open(&store, "tuf.key")?,
-            start,
-            now,
-            &material.tuf_targets(),
-        )?);
+        let tuf = Arc::new(Tuf::open(&store, start, &material.tuf_targets())?);
 
         let (temporary, files) = match config.dir {
             Some(dir) => (None, dir),
