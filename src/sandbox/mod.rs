@@ -75,6 +75,8 @@ pub struct Sandbox {
     _temporary: Option<tempfile::TempDir>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
+    /// Holds the lock of the directory.
+    _store: Store,
 }
 
 impl Sandbox {
@@ -180,6 +182,7 @@ impl Sandbox {
             _temporary: temporary,
             stop,
             tasks,
+            _store: store,
         };
         sandbox.write_files(&sandbox.files)?;
         Ok(sandbox)
@@ -230,7 +233,8 @@ impl Sandbox {
         &self.material.addresses.oidc
     }
 
-    /// Returns the base URL of a service; of a registry, too.
+    /// Returns the URL of a service as a signing config has it: a base, but complete for the timestamp
+    /// authority.
     pub fn url(&self, service: Service) -> String {
         let at = &self.material.addresses;
         match service {
