@@ -128,7 +128,7 @@ async fn anybody_may_read_with_a_token_and_ann_may_write() {
         registry.paths(),
         [
             "GET manifests/v1",
-            &format!("GET /token?service=sandbox&scope=repository%3Ateam%2Fapp%3Apull"),
+            "GET /token?service=sandbox&scope=repository%3Ateam%2Fapp%3Apull",
             "GET manifests/v1"
         ]
     );

@@ -53,7 +53,7 @@ async fn an_entry_has_the_manifests_type_and_annotations() {
     assert_eq!((written.writes, written.settled), (1, true));
     assert_eq!(
         listed(&client(), &registry).await,
-        [attachment.manifest.descriptor.clone()]
+        std::slice::from_ref(&attachment.manifest.descriptor)
     );
 
     // Attaching it again repairs nothing, as nothing is broken: one look, no write.
