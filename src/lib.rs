@@ -6,5 +6,6 @@ pub mod format;
 pub mod host;
 pub mod net;
 pub mod sandbox;
+pub mod sign;
 pub mod trust;
 pub mod verify;
