@@ -18,6 +18,7 @@ mod identity;
 mod keys;
 mod material;
 mod oidc;
+pub mod registry;
 mod rekor1;
 mod rekor1_entry;
 mod rekor2;
