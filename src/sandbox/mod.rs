@@ -44,7 +44,6 @@ use crate::crypto::{PublicKey, Secret};
 use ca::Authority;
 use ct::CtLog;
 use fulcio::Fulcio;
-use keys::Ed25519Key;
 use material::{Addresses, Material};
 use oidc::Issuer;
 use rekor1::RekorV1;
@@ -77,6 +76,8 @@ pub struct Sandbox {
     _temporary: Option<tempfile::TempDir>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
+    /// Holds the lock of the directory.
+    _store: Store,
 }
 
 impl Sandbox {
@@ -144,12 +145,7 @@ impl Sandbox {
             fulcio_chain: fulcio.chain().map(Clone::clone).to_vec(),
             tsa_chain: tsa.chain().map(Clone::clone).to_vec(),
         };
-        let tuf = Arc::new(Tuf::new(
-            &Ed25519Key::open(&store, "tuf.key")?,
-            start,
-            now,
-            &material.tuf_targets(),
-        )?);
+        let tuf = Arc::new(Tuf::open(&store, start, &material.tuf_targets())?);
 
         let (temporary, files) = match config.dir {
             Some(dir) => (None, dir),
@@ -187,6 +183,7 @@ impl Sandbox {
             _temporary: temporary,
             stop,
             tasks,
+            _store: store,
         };
         sandbox.write_files(&sandbox.files)?;
         Ok(sandbox)
@@ -237,7 +234,8 @@ impl Sandbox {
         &self.material.addresses.oidc
     }
 
-    /// Returns the base URL of a service; of a registry, too.
+    /// Returns the URL of a service as a signing config has it: a base, but complete for the timestamp
+    /// authority.
     pub fn url(&self, service: Service) -> String {
         let at = &self.material.addresses;
         match service {

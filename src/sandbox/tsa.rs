@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use der::Decode as _;
-use der::asn1::{Int, ObjectIdentifier};
+use der::asn1::{Int, ObjectIdentifier, Uint};
 use serde::Deserialize;
 
 use crate::crypto::{Certificate, Digest, HashAlgorithm};
@@ -136,8 +136,7 @@ impl JsonRequest {
         };
         let nonce = match self.nonce {
             None => None,
-            // One byte more, so that a high bit is no sign.
-            Some(nonce) => Some(Int::new(&[&[0], &nonce.to_be_bytes()[..]].concat()).ok()?),
+            Some(nonce) => Some(Uint::new(&nonce.to_be_bytes()).ok()?.into()),
         };
         Some(TimestampRequest {
             version: 1,
