@@ -2,6 +2,7 @@
 
 pub mod crypto;
 pub mod diagnostic;
+pub mod flow;
 pub mod format;
 pub mod host;
 pub mod net;
