@@ -2,9 +2,11 @@
 
 pub mod crypto;
 pub mod diagnostic;
+pub mod flow;
 pub mod format;
 pub mod host;
 pub mod net;
 pub mod sandbox;
+pub mod sign;
 pub mod trust;
 pub mod verify;
