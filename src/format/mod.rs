@@ -13,4 +13,5 @@ pub mod oci;
 pub mod protojson;
 pub mod sct;
 pub mod statement;
+pub mod tile;
 pub mod timestamp;

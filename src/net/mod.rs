@@ -5,8 +5,13 @@
 //! lower floors. Read [`http`] first.
 
 pub mod error;
+pub mod fulcio;
 pub mod http;
+pub mod oidc;
 pub mod registry;
+pub mod rekor;
+mod rekor_tiles;
+pub mod tsa;
 
 pub use error::NetError;
 pub use http::{Backoff, HttpClient, Reply, Request, RetryPolicy};

@@ -274,7 +274,7 @@ impl Csr {
     /// Reads the PEM that the request carries in base64.
     fn parse(pem: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(pem).ok()?;
-        let (label, der) = der::pem::decode_vec(text.trim().as_bytes()).ok()?;
+        let (label, der) = pem::decode_one(text)?;
         if !matches!(label, "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST") {
             return None;
         }

@@ -1,8 +1,10 @@
-//! The sandbox's own signing keys: ECDSA P-256 for authorities and Rekor v1, Ed25519 for Rekor v2.
+//! The sandbox's own signing keys: ECDSA P-256 for authorities and Rekor v1, Ed25519 for Rekor v2 and TUF,
+//! RSA for identity tokens.
 //!
 //! They live as long as the sandbox, unlike a signer's ephemeral key.
 
-use aws_lc_rs::encoding::{AsBigEndian as _, AsDer as _};
+use aws_lc_rs::encoding::{AsBigEndian as _, AsDer as _, Pkcs8V1Der};
+use aws_lc_rs::rsa;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use p256::ecdsa::signature::Signer as _;
 use p256::ecdsa::{DerSignature, SigningKey};
@@ -69,12 +71,6 @@ impl EcdsaKey {
     pub(super) fn public_pem(&self) -> String {
         pem::encode("PUBLIC KEY", &self.spki)
     }
-
-    /// Returns the private key as PKCS#8 DER, for the token signer.
-    pub(super) fn pkcs8(&self) -> Result<Zeroizing<Vec<u8>>, SandboxError> {
-        let document = self.key.to_pkcs8_der().map_err(SandboxError::make("key"))?;
-        Ok(document.to_bytes())
-    }
 }
 
 /// An Ed25519 key.
@@ -121,5 +117,48 @@ impl Ed25519Key {
             .as_der()
             .map_err(SandboxError::make("public key"))?;
         Ok(der.as_ref().to_vec())
+    }
+}
+
+/// An RSA key of 2048 bits. Tokens are signed with it because cosign takes a token on its command line for
+/// a file name unless it is signed with RS256.
+pub(super) struct RsaKey {
+    pkcs8_pem: Zeroizing<String>,
+    pair: rsa::KeyPair,
+}
+
+impl RsaKey {
+    /// Returns the key kept under a name; generates it the first time.
+    pub(super) fn open(store: &Store, name: &str) -> Result<Self, SandboxError> {
+        let pkcs8_pem = store.text(name, || {
+            let pair =
+                rsa::KeyPair::generate(rsa::KeySize::Rsa2048).map_err(SandboxError::make("key"))?;
+            let der: Pkcs8V1Der<'_> = pair.as_der().map_err(SandboxError::make("key"))?;
+            Ok(Zeroizing::new(pem::encode("PRIVATE KEY", der.as_ref())))
+        })?;
+        let damaged = || store.damaged(name, "not an RSA key in PKCS#8 PEM");
+        let (_, der) = pem::decode_one(&pkcs8_pem).ok_or_else(damaged)?;
+        let der = Zeroizing::new(der);
+        let pair = rsa::KeyPair::from_pkcs8(&der).map_err(|_| damaged())?;
+        Ok(RsaKey { pkcs8_pem, pair })
+    }
+
+    /// Returns the private key as PKCS#8 PEM.
+    pub(super) fn pkcs8_pem(&self) -> &str {
+        &self.pkcs8_pem
+    }
+
+    /// Returns the public key as PKCS#1 DER.
+    pub(super) fn public(&self) -> &[u8] {
+        self.pair.public_key().as_ref()
+    }
+
+    /// Returns modulus and exponent, big-endian, without leading zeros.
+    pub(super) fn components(&self) -> (&[u8], &[u8]) {
+        let key = self.pair.public_key();
+        (
+            key.modulus().big_endian_without_leading_zero(),
+            key.exponent().big_endian_without_leading_zero(),
+        )
     }
 }

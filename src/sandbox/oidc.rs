@@ -15,12 +15,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde_json::{Map, Value, json};
 
-use crate::crypto::{Digest, PublicKey, Secret};
+use crate::crypto::{Digest, Secret};
 
 use super::clock;
 use super::error::SandboxError;
 use super::identity;
-use super::keys::EcdsaKey;
+use super::keys::RsaKey;
 use super::request_log::RequestLog;
 use super::store::Store;
 
@@ -85,7 +85,7 @@ impl TokenRequest {
 pub(super) struct Issuer {
     url: String,
     key_id: String,
-    key: PublicKey,
+    key: RsaKey,
     encoding: EncodingKey,
     decoding: DecodingKey,
     requests: RequestLog,
@@ -99,14 +99,15 @@ impl Issuer {
         default_identity: String,
         requests: RequestLog,
     ) -> Result<Self, SandboxError> {
-        let key = EcdsaKey::open(store, "oidc.key.pem")?;
-        let public = PublicKey::from_spki_der(key.spki()).map_err(SandboxError::make("key"))?;
+        let key = RsaKey::open(store, "oidc.key.pem")?;
+        let encoding = EncodingKey::from_rsa_pem(key.pkcs8_pem().as_bytes())
+            .map_err(SandboxError::make("token signer"))?;
         Ok(Issuer {
             url,
-            key_id: Digest::sha256(key.spki()).hex()[..16].to_owned(),
-            encoding: EncodingKey::from_ec_der(&key.pkcs8()?),
-            decoding: DecodingKey::from_ec_der(public.raw()),
-            key: public,
+            key_id: Digest::sha256(key.public()).hex()[..16].to_owned(),
+            encoding,
+            decoding: DecodingKey::from_rsa_der(key.public()),
+            key,
             requests,
             default_identity,
         })
@@ -134,7 +135,7 @@ impl Issuer {
                 value => claims.insert(name.clone(), value.clone()),
             };
         }
-        let mut header = Header::new(Algorithm::ES256);
+        let mut header = Header::new(Algorithm::RS256);
         header.kid = Some(self.key_id.clone());
         jsonwebtoken::encode(&header, &claims, &self.encoding)
             .map(Secret::new)
@@ -148,7 +149,7 @@ impl Issuer {
         if header.kid.as_deref().is_some_and(|kid| kid != self.key_id) {
             return None;
         }
-        let mut validation = Validation::new(Algorithm::ES256);
+        let mut validation = Validation::new(Algorithm::RS256);
         validation.set_audience(&[AUDIENCE]);
         validation.set_issuer(&[&self.url]);
         validation.set_required_spec_claims(&["iss", "aud", "exp"]);
@@ -164,7 +165,7 @@ impl Issuer {
             "issuer": self.url,
             "jwks_uri": format!("{}/keys", self.url),
             "token_endpoint": format!("{}/token", self.url),
-            "id_token_signing_alg_values_supported": ["ES256"],
+            "id_token_signing_alg_values_supported": ["RS256"],
             "response_types_supported": ["id_token"],
             "subject_types_supported": ["public"],
             "claims_supported": ["aud", "email", "email_verified", "exp", "iat", "iss", "nbf", "sub"],
@@ -172,11 +173,10 @@ impl Issuer {
     }
 
     fn key_set(&self) -> Value {
-        // An uncompressed P-256 point: 04 ‖ x ‖ y.
-        let (x, y) = self.key.raw()[1..].split_at(32);
+        let (modulus, exponent) = self.key.components();
         json!({ "keys": [{
-            "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": self.key_id,
-            "x": URL_SAFE_NO_PAD.encode(x), "y": URL_SAFE_NO_PAD.encode(y),
+            "kty": "RSA", "use": "sig", "alg": "RS256", "kid": self.key_id,
+            "n": URL_SAFE_NO_PAD.encode(modulus), "e": URL_SAFE_NO_PAD.encode(exponent),
         }] })
     }
 

@@ -69,6 +69,19 @@ impl Entry {
     }
 }
 
+impl Log {
+    fn append(&mut self, body: Vec<u8>) -> Result<usize, SandboxError> {
+        let entry = Entry {
+            integrated_time: clock::now().seconds(),
+            body,
+        };
+        let leaf = merkle::leaf_hash(&entry.body);
+        let index = self.tree.append(leaf, &entry.encode())?;
+        self.entries.push(entry);
+        Ok(index)
+    }
+}
+
 impl RekorV1 {
     pub(super) fn open(store: &Store, name: String, faults: Faults) -> Result<Self, SandboxError> {
         let key = EcdsaKey::open(store, "rekor-v1.key.pem")?;
@@ -89,6 +102,10 @@ impl RekorV1 {
             Some(hash)
         })?;
         let log_id = Digest::sha256(key.spki());
+        let mut log = Log { tree, entries };
+        if log.entries.is_empty() {
+            log.append(rekor1_entry::first()?)?;
+        }
         Ok(RekorV1 {
             log_id: log_id.as_bytes().try_into().expect("SHA-256 has 32 bytes"),
             key,
@@ -96,7 +113,7 @@ impl RekorV1 {
             tree_id,
             name,
             faults,
-            state: Mutex::new(Log { tree, entries }),
+            state: Mutex::new(log),
         })
     }
 
@@ -202,12 +219,7 @@ impl RekorV1 {
                 .insert(header::LOCATION, header(&location));
             return Ok(response);
         }
-        let entry = Entry {
-            integrated_time: clock::now().seconds(),
-            body,
-        };
-        let index = log.tree.append(leaf, &entry.encode())?;
-        log.entries.push(entry);
+        let index = log.append(body)?;
         let (id, value) = self
             .entry_json(&log, index)
             .expect("the entry was appended just now");

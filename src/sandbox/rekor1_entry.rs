@@ -10,6 +10,8 @@ use crate::crypto::{Digest, HashAlgorithm, PublicKey};
 use crate::format::dsse::PreAuthEncoding;
 use crate::format::protojson::{decode_base64, encode_base64};
 
+use super::error::SandboxError;
+use super::keys::EcdsaKey;
 use super::reply;
 
 /// Signatures and verifiers in one envelope; the real server has no bound but its body limit.
@@ -274,6 +276,27 @@ impl Verifiers {
         let pem = chain.iter().map(Certificate::to_pem).collect();
         Ok(Verifiers { key, pem })
     }
+}
+
+/// Makes the entry that every log of a sandbox begins with, by a key that signs nothing else.
+///
+/// Entry 0 of a tree of one has no proof and protobuf's default index; sigstore-python 4.5.1 refuses a
+/// bundle in which Go has left both out, so no user's signature should be that entry.
+pub(super) fn first() -> Result<Vec<u8>, SandboxError> {
+    let key = EcdsaKey::generate()?;
+    let artifact = b"the first entry of a keyless sandbox\n";
+    let proposal = json!({
+        "apiVersion": "0.0.1",
+        "kind": "hashedrekord",
+        "spec": {
+            "data": { "hash": { "algorithm": "sha256", "value": Digest::sha256(artifact).hex() } },
+            "signature": {
+                "content": encode_base64(&key.sign(artifact)),
+                "publicKey": { "content": encode_base64(key.public_pem().as_bytes()) },
+            },
+        },
+    });
+    Ok(canonicalize(proposal.to_string().as_bytes()).expect("a sound proposal is accepted"))
 }
 
 /// Changes the digest in a canonical body, for a log that enters something else than it was given.

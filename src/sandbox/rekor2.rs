@@ -47,6 +47,14 @@ struct Log {
     bodies: Vec<Vec<u8>>,
 }
 
+impl Log {
+    fn append(&mut self, body: Vec<u8>) -> Result<usize, SandboxError> {
+        let index = self.tree.append(merkle::leaf_hash(&body), &body)?;
+        self.bodies.push(body);
+        Ok(index)
+    }
+}
+
 impl RekorV2 {
     pub(super) fn open(store: &Store, faults: Faults) -> Result<Self, SandboxError> {
         let key = Ed25519Key::open(store, "rekor-v2.key")?;
@@ -58,13 +66,17 @@ impl RekorV2 {
             bodies.push(body);
             Some(hash)
         })?;
+        let mut log = Log { tree, bodies };
+        if log.bodies.is_empty() {
+            log.append(rekor2_entry::first()?)?;
+        }
         Ok(RekorV2 {
             log_id: key_id(ORIGIN, &public).as_bytes().to_vec(),
             key,
             stranger: Ed25519Key::generate()?,
             public,
             faults,
-            state: Mutex::new(Log { tree, bodies }),
+            state: Mutex::new(log),
         })
     }
 
@@ -148,8 +160,7 @@ impl RekorV2 {
                 .insert(name, HeaderValue::from(index));
             return Ok(response);
         }
-        let index = log.tree.append(leaf, &body)?;
-        log.bodies.push(body);
+        let index = log.append(body)?;
         let entry = self.entry_json(&log, index);
         Ok((StatusCode::CREATED, Json(entry)).into_response())
     }

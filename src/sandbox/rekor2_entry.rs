@@ -9,6 +9,9 @@ use crate::crypto::{Certificate, Digest, PublicKey};
 use crate::format::log_entry::key_details;
 use crate::format::protojson::{Bytes, EnumValue, encode_base64};
 
+use super::error::SandboxError;
+use super::keys::EcdsaKey;
+
 /// Entries are framed with 16-bit lengths in bundles (C2SP tlog-tiles).
 const MAX_ENTRY: usize = 0xffff;
 
@@ -87,6 +90,23 @@ pub(super) fn canonicalize(request: &[u8]) -> Result<Vec<u8>, String> {
         return Err(INVALID.to_owned());
     }
     Ok(canonical)
+}
+
+/// Makes the entry that every log of a sandbox begins with; see [`super::rekor1_entry::first`].
+pub(super) fn first() -> Result<Vec<u8>, SandboxError> {
+    let key = EcdsaKey::generate()?;
+    let artifact = b"the first entry of a keyless sandbox\n";
+    let request = json!({ "hashedRekordRequestV002": {
+        "digest": encode_base64(Digest::sha256(artifact).as_bytes()),
+        "signature": {
+            "content": encode_base64(&key.sign(artifact)),
+            "verifier": {
+                "publicKey": { "rawBytes": encode_base64(key.spki()) },
+                "keyDetails": "PKIX_ECDSA_P256_SHA_256",
+            },
+        },
+    } });
+    Ok(canonicalize(request.to_string().as_bytes()).expect("a sound request is accepted"))
 }
 
 fn entry(record: &HashedRekord) -> Option<Value> {

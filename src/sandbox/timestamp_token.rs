@@ -9,7 +9,7 @@ use cms::signed_data::{
     CertificateSet, EncapsulatedContentInfo, SignedData, SignerIdentifier, SignerInfo, SignerInfos,
 };
 use der::asn1::{Any, GeneralizedTime, Int, ObjectIdentifier, OctetString, SetOfVec, UtcTime};
-use der::{Decode as _, Encode, Sequence};
+use der::{Decode as _, Encode as _, Sequence};
 use spki::AlgorithmIdentifierOwned;
 use x509_cert::attr::Attribute;
 use x509_cert::ext::Extensions;
@@ -258,9 +258,9 @@ pub(super) fn encode_response(
     .to_der()
 }
 
-fn attribute<T: Encode + der::Tagged>(oid: ObjectIdentifier, value: &T) -> der::Result<Attribute>
+fn attribute<T>(oid: ObjectIdentifier, value: &T) -> der::Result<Attribute>
 where
-    T: der::EncodeValue,
+    T: der::Tagged + der::EncodeValue,
 {
     Ok(Attribute {
         oid,

@@ -15,8 +15,10 @@ use serde_json::{Value, json};
 
 use crate::crypto::{Digest, UnixTime};
 
+use super::clock;
 use super::error::SandboxError;
 use super::keys::Ed25519Key;
+use super::store::Store;
 
 /// Ten years, as the authorities' certificates.
 const LIFETIME: i64 = 10 * 365 * 86_400;
@@ -28,21 +30,38 @@ pub(super) struct Tuf {
 }
 
 impl Tuf {
-    /// Builds the repository. Its version grows with time, so that a client that has seen an earlier start
-    /// of the same sandbox sees no rollback; the root stays the same file.
-    pub(super) fn new(
+    /// Builds the repository of this start. Every start of a kept sandbox has the next version, so that a
+    /// client of an earlier one sees no rollback; the root stays the same file.
+    pub(super) fn open(
+        store: &Store,
+        born: UnixTime,
+        targets: &[(&str, Vec<u8>)],
+    ) -> Result<Self, SandboxError> {
+        let key = Ed25519Key::open(store, "tuf.key")?;
+        let before = match store.read("tuf.version")? {
+            None => 0,
+            Some(text) => text
+                .parse::<u32>()
+                .map_err(|_| store.damaged("tuf.version", "not a number"))?,
+        };
+        let version = before + 1;
+        store.write("tuf.version", &version.to_string())?;
+        Ok(Tuf::new(&key, version, born, clock::now(), targets))
+    }
+
+    fn new(
         key: &Ed25519Key,
+        version: u32,
         born: UnixTime,
         now: UnixTime,
         targets: &[(&str, Vec<u8>)],
-    ) -> Result<Self, SandboxError> {
+    ) -> Self {
         let public = json!({
             "keytype": "ed25519",
             "scheme": "ed25519",
             "keyval": { "public": hex::encode(key.public()) },
         });
         let key_id = Digest::sha256(canonical(&public).as_bytes()).hex();
-        let version = (now.millis().saturating_sub(born.millis()) / 100).max(1);
         let expires = |from: UnixTime| whole_seconds(from.plus_seconds(LIFETIME));
         let signed = |value: Value| {
             let signature = hex::encode(key.sign(canonical(&value).as_bytes()));
@@ -94,7 +113,7 @@ impl Tuf {
         );
         files.insert(format!("{version}.snapshot.json"), snapshot);
         files.insert(format!("{version}.targets.json"), targets);
-        Ok(Tuf { root, files })
+        Tuf { root, files }
     }
 
     /// Returns the root a client starts from.
@@ -165,12 +184,12 @@ mod tests {
     fn a_later_start_has_the_same_root_and_higher_versions() {
         let key = Ed25519Key::generate().unwrap();
         let born = UnixTime::from_seconds(1_000_000);
-        let first = Tuf::new(&key, born, born, &[("t", b"1".to_vec())]).unwrap();
+        let first = Tuf::new(&key, 1, born, born, &[("t", b"1".to_vec())]);
         let later = born.plus_seconds(1);
-        let second = Tuf::new(&key, born, later, &[("t", b"2".to_vec())]).unwrap();
+        let second = Tuf::new(&key, 2, born, later, &[("t", b"2".to_vec())]);
         assert_eq!(first.root(), second.root());
         assert!(first.files.contains_key("1.snapshot.json"));
-        assert!(second.files.contains_key("10.targets.json"));
+        assert!(second.files.contains_key("2.targets.json"));
         let digest = Digest::sha256(b"2").hex();
         assert_eq!(second.files[&format!("targets/{digest}.t")], b"2");
     }
