@@ -1,3 +1,6 @@
-//! Floor 4: what this machine keeps, such as files, environment and helper programs.
+//! Floor 4: what this machine keeps, such as files, clock, environment and helper programs.
 
+pub mod clock;
+pub mod files;
+pub mod hardening;
 pub mod registry_auth;

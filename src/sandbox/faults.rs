@@ -18,14 +18,19 @@ pub enum Struck {
     Rekor,
     /// The timestamp authority.
     Tsa,
+    /// Both registries.
+    Registry,
 }
 
 impl Struck {
+    const ALL: [Struck; 4] = [Struck::Fulcio, Struck::Rekor, Struck::Tsa, Struck::Registry];
+
     fn name(self) -> &'static str {
         match self {
             Struck::Fulcio => "fulcio",
             Struck::Rekor => "rekor",
             Struck::Tsa => "tsa",
+            Struck::Registry => "registry",
         }
     }
 
@@ -34,6 +39,7 @@ impl Struck {
             Struck::Fulcio => service == Service::Fulcio,
             Struck::Rekor => matches!(service, Service::RekorV1 | Service::RekorV2),
             Struck::Tsa => service == Service::Tsa,
+            Struck::Registry => matches!(service, Service::Registry | Service::RegistryPlain),
         }
     }
 }
@@ -47,7 +53,8 @@ pub enum Fault {
     Unavailable(Struck, Option<u32>),
     /// `SERVICE-garbage`: an HTML page with a success status.
     Garbage(Struck),
-    /// `SERVICE-lost-reply`: the first POST is carried out, then the connection is cut.
+    /// `SERVICE-lost-reply`: the first POST (of a registry: the first manifest's PUT) is carried out, then
+    /// the connection is cut.
     LostReply(Struck),
     /// `SERVICE-huge`: an endless body.
     Huge(Struck),
@@ -129,7 +136,7 @@ const GENERAL: [&str; 5] = ["slow", "5xx", "garbage", "lost-reply", "huge"];
 impl Fault {
     /// Every name that may be given, values left out.
     pub fn names() -> impl Iterator<Item = String> {
-        let general = [Struck::Fulcio, Struck::Rekor, Struck::Tsa]
+        let general = Struck::ALL
             .into_iter()
             .flat_map(|struck| GENERAL.map(|kind| format!("{}-{kind}", struck.name())));
         general.chain(PLAIN.iter().map(|(name, _)| (*name).to_owned()))
@@ -158,7 +165,7 @@ impl FromStr for Fault {
                 Some(_) => Err(needs("no value")),
             };
         }
-        let (struck, kind) = [Struck::Fulcio, Struck::Rekor, Struck::Tsa]
+        let (struck, kind) = Struck::ALL
             .into_iter()
             .find_map(|struck| {
                 let kind = name.strip_prefix(struck.name())?.strip_prefix('-')?;

@@ -26,6 +26,7 @@ mod rekor2_entry;
 mod reply;
 mod request_log;
 mod server;
+mod services;
 mod store;
 mod timestamp_token;
 mod tree;
@@ -39,19 +40,15 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::crypto::{PublicKey, Secret};
+use crate::crypto::Secret;
 
-use ca::Authority;
-use ct::CtLog;
-use fulcio::Fulcio;
-use material::{Addresses, Material};
+use material::Material;
 use oidc::Issuer;
-use rekor1::RekorV1;
-use rekor2::RekorV2;
+use registry::SandboxRegistry;
 use request_log::RequestLog;
 use server::Ports;
+use services::Services;
 use store::Store;
-use tsa::Tsa;
 use tuf::Tuf;
 
 pub use config::{RekorVersion, SandboxConfig};
@@ -68,6 +65,8 @@ pub struct Sandbox {
     material: Material,
     issuer: Arc<Issuer>,
     tuf: Arc<Tuf>,
+    registry: Arc<SandboxRegistry>,
+    registry_plain: Arc<SandboxRegistry>,
     identity: String,
     token: Secret,
     requests: RequestLog,
@@ -88,64 +87,16 @@ impl Sandbox {
     /// [`SandboxError`].
     pub async fn start(config: SandboxConfig) -> Result<Self, SandboxError> {
         let store = Store::open(config.dir.as_deref())?;
-        let now = clock::now();
         let requests = RequestLog::default();
-        let faults = &config.faults;
         let ports = Ports::bind(&store).await?;
-
-        let issuer = Arc::new(Issuer::open(
-            &store,
-            ports.oidc.url(),
-            config.identity.clone(),
-            requests.clone(),
-        )?);
-        let token = issuer.mint(&TokenRequest {
+        let services = Services::open(&store, &ports, &config, &requests)?;
+        let material = services.material(&ports, &config)?;
+        let targets = material.tuf_targets();
+        let tuf = Arc::new(Tuf::open(&store, material.start, &targets)?);
+        let token = services.issuer.mint(&TokenRequest {
             expires_in: config.token_lifetime,
             ..TokenRequest::new(config.identity.clone())
         })?;
-        let root = Authority::open_root(&store, "fulcio-root", "sandbox root", 1, now)?;
-        let intermediate = "fulcio-intermediate";
-        let name = "sandbox intermediate";
-        let authority = root.open_intermediate(&store, intermediate, name, now)?;
-        let ct = Arc::new(CtLog::open(&store, root.certificate().clone())?);
-        let fulcio = Arc::new(Fulcio {
-            issuer: issuer.clone(),
-            root: root.certificate().clone(),
-            authority,
-            ct: ct.clone(),
-            faults: faults.clone(),
-        });
-        let name = ports.rekor_v1.authority();
-        let rekor_v1 = Arc::new(RekorV1::open(&store, name, faults.clone())?);
-        let rekor_v2 = Arc::new(RekorV2::open(&store, faults.clone())?);
-        let tsa = Arc::new(Tsa::open(&store, faults.clone())?);
-
-        let public =
-            |spki: &[u8]| PublicKey::from_spki_der(spki).map_err(SandboxError::make("public key"));
-        // The root certificate's start is the sandbox's birth, kept with it.
-        let start = root.certificate().validity().start;
-        let material = Material {
-            addresses: Addresses {
-                oidc: ports.oidc.url(),
-                fulcio: ports.fulcio.url(),
-                ctlog: ports.ctlog.url(),
-                rekor_v1: ports.rekor_v1.url(),
-                rekor_v2: ports.rekor_v2.url(),
-                tsa: format!("{}/api/v1/timestamp", ports.tsa.url()),
-                tuf: ports.tuf.url(),
-                registry: ports.registry.authority(),
-                registry_plain: ports.registry_plain.authority(),
-            },
-            rekor: config.rekor,
-            start,
-            rekor_v1_key: public(rekor_v1.key().spki())?,
-            rekor_v2_key: rekor_v2.key().clone(),
-            rekor_v2_origin: rekor2::ORIGIN,
-            ctlog_key: public(ct.key().spki())?,
-            fulcio_chain: fulcio.chain().map(Clone::clone).to_vec(),
-            tsa_chain: tsa.chain().map(Clone::clone).to_vec(),
-        };
-        let tuf = Arc::new(Tuf::open(&store, start, &material.tuf_targets())?);
 
         let (temporary, files) = match config.dir {
             Some(dir) => (None, dir),
@@ -159,23 +110,33 @@ impl Sandbox {
             }
         };
         let (stop, stopping) = watch::channel(false);
+        let Services {
+            issuer,
+            registry,
+            registry_plain,
+            ..
+        } = services;
         let routers = [
             (ports.oidc, issuer.clone().router()),
-            (ports.fulcio, fulcio.router()),
-            (ports.ctlog, ct.router()),
-            (ports.rekor_v1, rekor_v1.router()),
-            (ports.rekor_v2, rekor_v2.router()),
-            (ports.tsa, tsa.router()),
+            (ports.fulcio, services.fulcio.router()),
+            (ports.ctlog, services.ct.router()),
+            (ports.rekor_v1, services.rekor_v1.router()),
+            (ports.rekor_v2, services.rekor_v2.router()),
+            (ports.tsa, services.tsa.router()),
             (ports.tuf, tuf.clone().router()),
+            (ports.registry, registry.clone().router()),
+            (ports.registry_plain, registry_plain.clone().router()),
         ];
         let tasks = routers
             .into_iter()
-            .map(|(bound, router)| bound.serve(router, faults, &requests, &stopping))
+            .map(|(bound, router)| bound.serve(router, &config.faults, &requests, &stopping))
             .collect();
         let sandbox = Sandbox {
             material,
             issuer,
             tuf,
+            registry,
+            registry_plain,
             identity: config.identity,
             token,
             requests,
@@ -249,6 +210,16 @@ impl Sandbox {
             Service::Registry => format!("http://{}", at.registry),
             Service::RegistryPlain => format!("http://{}", at.registry_plain),
         }
+    }
+
+    /// Returns the registry with the referrers API, to fill it or to switch its faults.
+    pub fn registry(&self) -> &Arc<SandboxRegistry> {
+        &self.registry
+    }
+
+    /// Returns the registry without the referrers API.
+    pub fn registry_plain(&self) -> &Arc<SandboxRegistry> {
+        &self.registry_plain
     }
 
     /// Returns `trusted_root.json`.

@@ -248,8 +248,14 @@ impl Gate {
             });
             return (success, Body::from_stream(endless)).into_response();
         }
+        let is_write = match self.service {
+            Service::Registry | Service::RegistryPlain => {
+                method == Method::PUT && request.uri().path().contains("/manifests/")
+            }
+            _ => method == Method::POST,
+        };
         let response = next.run(request).await;
-        if method == Method::POST
+        if is_write
             && response.status().is_success()
             && self.lose_reply.swap(false, Ordering::Relaxed)
         {

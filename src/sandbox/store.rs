@@ -94,6 +94,11 @@ impl Store {
         }
     }
 
+    /// Returns the directory kept under a name.
+    pub(super) fn dir(&self, name: &str) -> Option<PathBuf> {
+        self.dir.as_ref().map(|dir| dir.join(name))
+    }
+
     /// Says that what is kept under a name cannot be used.
     pub(super) fn damaged(&self, name: &str, reason: &'static str) -> SandboxError {
         SandboxError::Damaged {

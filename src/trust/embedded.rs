@@ -3,8 +3,10 @@
 
 use super::{SigningConfig, TrustedRoot};
 
-const TRUSTED_ROOT: &[u8] = include_bytes!("../../fixtures/roots/production/trusted_root.json");
-const SIGNING_CONFIG: &[u8] =
+/// The public-good trusted root, as JSON.
+pub const TRUSTED_ROOT: &[u8] = include_bytes!("../../fixtures/roots/production/trusted_root.json");
+/// The public-good signing config, as JSON.
+pub const SIGNING_CONFIG: &[u8] =
     include_bytes!("../../fixtures/roots/production/signing_config.v0.2.json");
 
 /// Returns the public-good trusted root.

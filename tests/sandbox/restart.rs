@@ -27,6 +27,7 @@ async fn keys_ports_and_logs_are_kept() {
     for rekor in BOTH {
         bundles.push(sign(&first, rekor, IDENTITY).await.unwrap());
     }
+    let blob = first.registry().put_blob("app", "content").unwrap();
     let locked = start(dir.path()).await.unwrap_err();
     assert_eq!(locked.code(), "sandbox-locked");
     first.stop().await;
@@ -34,6 +35,8 @@ async fn keys_ports_and_logs_are_kept() {
     let second = start(dir.path()).await.unwrap();
     assert_eq!(second.trusted_root(), root);
     assert_eq!(size(&second).await, 2);
+    let url = format!("{}/v2/app/blobs/{blob}", second.url(Service::Registry));
+    assert_eq!(fetch(url).await.body, b"content");
     for bundle in &bundles {
         assert_eq!(judge(&second, bundle, IDENTITY), "accepted");
     }

@@ -150,3 +150,22 @@ async fn files_and_environment_fit_together() {
     );
     assert!(dir.exists());
 }
+
+#[tokio::test]
+async fn both_registries_answer_each_in_its_way() {
+    let sandbox = start(&["registry-5xx=1"]).await;
+    let subject = format!("sha256:{}", "0".repeat(64));
+    let with = sandbox.url(Service::Registry);
+    let without = sandbox.url(Service::RegistryPlain);
+    assert_eq!(fetch(format!("{with}/v2/")).await.status, 503);
+    assert_eq!(fetch(format!("{without}/v2/")).await.status, 503);
+    for (url, status) in [(with, 200), (without, 404)] {
+        assert_eq!(fetch(format!("{url}/v2/")).await.status, 200);
+        let referrers = format!("{url}/v2/app/referrers/{subject}");
+        assert_eq!(fetch(referrers).await.status, status);
+    }
+    assert_eq!(sandbox.request_counts().of(Service::Registry), 3);
+    let blob = sandbox.registry().put_blob("app", "content").unwrap();
+    let url = format!("{}/v2/app/blobs/{blob}", sandbox.url(Service::Registry));
+    assert_eq!(fetch(url).await.body, b"content");
+}

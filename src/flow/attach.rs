@@ -1,0 +1,165 @@
+//! `keyless attach bundle`: finishes a publication without a new signature, and repairs a fallback tag
+//! that lost an entry.
+
+use std::path::Path;
+
+use crate::crypto::Digest;
+use crate::diagnostic::{Diagnostic, Exit};
+use crate::flow::event::{Event, Reporter};
+use crate::flow::publish;
+use crate::format::bundle::{Bundle, BundleError};
+use crate::format::limits;
+use crate::host::files::{FileError, read_bounded};
+use crate::net::registry::{
+    Attached, DigestReference, ImageReference, RegistryClient, RegistryError, Target,
+};
+use crate::trust::TrustedRoot;
+use crate::verify::{Artifact, Policy, VerifiedBundle, VerifyError, verify};
+
+/// Bundles in one file of JSON lines.
+const MAX_LINES: usize = 1000;
+
+/// Why nothing was attached.
+#[derive(Debug, thiserror::Error)]
+pub enum AttachError {
+    /// The file cannot be read.
+    #[error("{0}")]
+    File(#[from] FileError),
+    /// It holds no bundle.
+    #[error("{path}: {error}")]
+    Bundle {
+        /// The file.
+        path: String,
+        /// Why.
+        error: BundleError,
+    },
+    /// No bundle in the file is accepted for this image.
+    #[error("bundle is not attached: {0}")]
+    Refused(VerifyError),
+    /// The registry.
+    #[error("{0}")]
+    Registry(#[from] RegistryError),
+}
+
+impl AttachError {
+    fn inner(&self) -> &dyn Diagnostic {
+        match self {
+            AttachError::File(error) => error,
+            AttachError::Bundle { error, .. } => error,
+            AttachError::Refused(error) => error,
+            AttachError::Registry(error) => error,
+        }
+    }
+}
+
+impl Diagnostic for AttachError {
+    fn code(&self) -> &'static str {
+        self.inner().code()
+    }
+
+    fn exit(&self) -> Exit {
+        self.inner().exit()
+    }
+
+    fn details(&self) -> Vec<(&'static str, String)> {
+        self.inner().details()
+    }
+
+    fn hint(&self) -> Option<String> {
+        self.inner().hint()
+    }
+}
+
+/// What was attached.
+#[derive(Debug)]
+pub struct AttachedBundle {
+    /// The image.
+    pub image: DigestReference,
+    /// Digest of the bundle's bytes.
+    pub bundle: Digest,
+    /// The verdict.
+    pub verified: VerifiedBundle,
+    /// How others will find it.
+    pub attached: Attached,
+}
+
+/// Verifies the bundles of a file for an image and attaches those that hold; a file of several, as
+/// `sign --bundle` writes for several images, holds those of other images too.
+///
+/// # Errors
+/// [`AttachError`]; nothing unverified is sent to the registry.
+pub async fn attach_bundle(
+    registry: &RegistryClient,
+    reference: &ImageReference,
+    path: &Path,
+    trust: &TrustedRoot,
+    policy: &Policy,
+    report: Reporter<'_>,
+) -> Result<Vec<AttachedBundle>, AttachError> {
+    let limit = (limits::BUNDLE_LEN * 4) as u64;
+    let text = read_bounded(path, limit)?;
+    let fetched = registry.resolve(reference).await?;
+    let image = fetched.reference.clone();
+    if let Target::Tag(_) = reference.target() {
+        report(Event::TagResolved {
+            reference: reference.to_string(),
+            pinned: image.to_string(),
+        });
+    }
+    let artifact = Artifact::from_digest(image.digest());
+    let malformed = |error| AttachError::Bundle {
+        path: path.display().to_string(),
+        error,
+    };
+    let mut accepted = Vec::new();
+    let mut refusal: Option<VerifyError> = None;
+    for json in bundles(&text) {
+        let bundle = Bundle::parse(json).map_err(malformed)?;
+        match verify(&bundle, &artifact, trust, policy) {
+            Ok(verified) => accepted.push((json, verified)),
+            Err(error)
+                if refusal
+                    .as_ref()
+                    .is_none_or(|known| known.rank() < error.rank()) =>
+            {
+                refusal = Some(error);
+            }
+            Err(_) => {}
+        }
+    }
+    if accepted.is_empty() {
+        return Err(match refusal {
+            Some(error) => AttachError::Refused(error),
+            None => malformed(BundleError::Rule {
+                rule: "the file is empty",
+            }),
+        });
+    }
+    let mut attached = Vec::new();
+    for (json, verified) in accepted {
+        report(Event::Attaching {
+            image: image.to_string(),
+        });
+        let text = std::str::from_utf8(json).expect("what parsed as JSON is UTF-8");
+        let how = publish::attach(registry, &image, &fetched.descriptor, text, &verified).await?;
+        attached.push(AttachedBundle {
+            image: image.clone(),
+            bundle: Digest::sha256(json),
+            verified,
+            attached: how,
+        });
+    }
+    Ok(attached)
+}
+
+/// Splits JSON lines; a file with one bundle, however it is laid out, is one.
+fn bundles(text: &[u8]) -> Vec<&[u8]> {
+    if Bundle::parse(text).is_ok() {
+        return vec![text.trim_ascii()];
+    }
+    text.split(|byte| *byte == b'\n')
+        .map(<[u8]>::trim_ascii)
+        .filter(|line| !line.is_empty())
+        .take(MAX_LINES)
+        .collect()
+}

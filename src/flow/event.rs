@@ -1,0 +1,38 @@
+//! What happens on the way, for whoever shows it.
+
+/// A step that has begun or is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A tag was given, which may point elsewhere the next moment.
+    TagResolved {
+        /// As given.
+        reference: String,
+        /// What it pointed to.
+        pinned: String,
+    },
+    /// A certificate is being asked for.
+    RequestingCertificate {
+        /// Whom the token is for.
+        subject: String,
+        /// Fulcio's address.
+        url: String,
+    },
+    /// The key has signed and is gone; timestamps and log entries are being asked for.
+    Recording {
+        /// Number of signatures.
+        signatures: usize,
+    },
+    /// A bundle is being attached.
+    Attaching {
+        /// The image.
+        image: String,
+    },
+    /// Something that the user should know, and that does not stop the work.
+    Warning {
+        /// One sentence.
+        text: String,
+    },
+}
+
+/// Receives events.
+pub type Reporter<'a> = &'a (dyn Fn(Event) + Sync);

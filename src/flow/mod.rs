@@ -1,0 +1,18 @@
+//! Floor 5: one file for each story a user tells. Flows take requests, never the command line; they
+//! report progress as events and print nothing.
+
+pub mod attach;
+pub mod author;
+pub mod demo;
+pub mod discover;
+pub mod event;
+pub mod identity;
+pub mod publish;
+pub mod sign;
+pub mod sign_blob;
+pub mod sign_image;
+pub mod trust;
+pub mod verify_blob;
+pub mod verify_image;
+
+pub use event::{Event, Reporter};

@@ -1,0 +1,93 @@
+//! Attaching a verified bundle to its image, and keeping it where that fails.
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+
+use crate::diagnostic::{Diagnostic, Exit};
+use crate::format::oci::{BUNDLE_ARTIFACT_TYPE, Descriptor, EncodedManifest};
+use crate::host::clock;
+use crate::net::registry::{Attached, Attachment, DigestReference, RegistryClient, RegistryError};
+use crate::verify::VerifiedBundle;
+
+/// A bundle was made and could not be attached. It is valid, and kept.
+#[derive(Debug, thiserror::Error)]
+#[error("the signature was made and logged, but could not be attached: {cause}")]
+pub struct PublishError {
+    /// The image.
+    pub image: String,
+    /// What the registry said.
+    pub cause: Box<RegistryError>,
+    /// File with the bundle, where it could be kept.
+    pub kept: Option<PathBuf>,
+}
+
+impl Diagnostic for PublishError {
+    fn code(&self) -> &'static str {
+        self.cause.code()
+    }
+
+    fn exit(&self) -> Exit {
+        self.cause.exit()
+    }
+
+    fn details(&self) -> Vec<(&'static str, String)> {
+        let mut details = self.cause.details();
+        details.push(("image", self.image.clone()));
+        if let Some(kept) = &self.kept {
+            details.push(("bundle", kept.display().to_string()));
+        }
+        details
+    }
+
+    fn hint(&self) -> Option<String> {
+        use crate::verify::error::shell_quoted;
+        let kept = self.kept.as_ref()?;
+        Some(format!(
+            "no new signature is needed: keyless attach bundle {} {} --certificate-identity … \
+             --certificate-oidc-issuer …",
+            shell_quoted(&self.image),
+            shell_quoted(&kept.display().to_string())
+        ))
+    }
+}
+
+/// Attaches a bundle. Takes the verdict, so that nothing unverified is published.
+///
+/// # Errors
+/// [`RegistryError`].
+pub async fn attach(
+    registry: &RegistryClient,
+    image: &DigestReference,
+    subject: &Descriptor,
+    json: &str,
+    verified: &VerifiedBundle,
+) -> Result<Attached, RegistryError> {
+    let predicate_type = verified
+        .signature()
+        .statement()
+        .map_or("", |statement| statement.predicate_type.as_str());
+    let layer = Descriptor::of(BUNDLE_ARTIFACT_TYPE, json.as_bytes());
+    let attachment = Attachment {
+        manifest: EncodedManifest::for_bundle(&layer, subject, predicate_type, clock::now()),
+        layer: Bytes::copy_from_slice(json.as_bytes()),
+    };
+    registry.attach(image, &attachment).await
+}
+
+/// Keeps a bundle that could not be attached and that no `--bundle` has kept: in a folder of its own among
+/// the machine's temporary files, for this user alone. `None` if even that fails.
+pub fn keep(image: &DigestReference, json: &str) -> Option<PathBuf> {
+    let folder = tempfile::Builder::new()
+        .prefix("keyless-bundle-")
+        .tempdir()
+        .ok()?;
+    let name = format!(
+        "{}.sigstore.json",
+        image.digest().to_string().replace(':', "-")
+    );
+    let path: &Path = &folder.path().join(name);
+    std::fs::write(path, json).ok()?;
+    let _ = folder.keep();
+    Some(path.to_owned())
+}

@@ -1,0 +1,443 @@
+//! Signing, whatever is signed: token, key, certificate, signatures, timestamps, log entries, bundles,
+//! and our own verdict on each before anybody else sees it.
+
+use futures_util::future::try_join_all;
+use url::Url;
+
+use crate::crypto::{Certificate, Digest, UnixTime};
+use crate::diagnostic::{Diagnostic, Exit};
+use crate::flow::event::{Event, Reporter};
+use crate::flow::identity::{IdentityError, TokenSource};
+use crate::flow::trust::{self, TrustError, TrustSource};
+use crate::format::bundle::{Bundle, BundleVersion, Content, KeyMaterial, TransparencyLogEntry};
+use crate::format::certificate_identity::CertificateIdentity;
+use crate::format::dsse::{Envelope, IN_TOTO_PAYLOAD_TYPE, PreAuthEncoding};
+use crate::format::identity_token::IdentityToken;
+use crate::format::log_entry::{
+    propose_dsse_v001, propose_hashedrekord_v001, propose_hashedrekord_v002,
+};
+use crate::host::clock;
+use crate::net::fulcio::{self, FulcioError};
+use crate::net::{HttpClient, NetError, rekor, tsa};
+use crate::sign::{CertifyError, EphemeralKey};
+use crate::trust::TrustedRoot;
+use crate::trust::signing_config::{RekorVersion, SelectedServices, SigningConfigError};
+use crate::verify::{Artifact, ExpectedContent, Policy, VerifiedBundle, VerifyError, verify};
+
+/// The step at which signing stopped. Nothing has been published then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Trusted root, signing config, choice of services.
+    TrustMaterial,
+    /// The identity token.
+    IdentityToken,
+    /// Fulcio's certificate.
+    Certificate,
+    /// The timestamp.
+    Timestamp,
+    /// The log entry.
+    Log,
+    /// Our own verdict on the bundle.
+    Gate,
+}
+
+impl Step {
+    /// Returns the step in words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Step::TrustMaterial => "loading trust material",
+            Step::IdentityToken => "getting an identity token",
+            Step::Certificate => "getting a certificate",
+            Step::Timestamp => "timestamping",
+            Step::Log => "recording in the transparency log",
+            Step::Gate => "verifying our own bundle",
+        }
+    }
+}
+
+/// Why nothing was signed.
+#[derive(Debug, thiserror::Error)]
+pub enum SignError {
+    /// Trust material.
+    #[error("{0}")]
+    Trust(#[from] TrustError),
+    /// No usable service.
+    #[error("{0}")]
+    SigningConfig(#[from] SigningConfigError),
+    /// A service's address is none.
+    #[error("signing config has an unusable address {url:?}")]
+    Address {
+        /// The address.
+        url: String,
+    },
+    /// Identity token.
+    #[error("{0}")]
+    Identity(#[from] IdentityError),
+    /// Fulcio.
+    #[error("{0}")]
+    Fulcio(#[from] FulcioError),
+    /// The certificate was refused.
+    #[error("{0}")]
+    Certify(#[from] CertifyError),
+    /// Timestamp authority.
+    #[error("{0}")]
+    Timestamp(NetError),
+    /// Rekor.
+    #[error("{0}")]
+    Log(NetError),
+    /// The bundle did not stand our own verification.
+    #[error("{0}")]
+    Gate(VerifyError),
+}
+
+impl SignError {
+    /// Returns the step that failed.
+    pub fn step(&self) -> Step {
+        match self {
+            SignError::Trust(_) | SignError::SigningConfig(_) | SignError::Address { .. } => {
+                Step::TrustMaterial
+            }
+            SignError::Identity(_) => Step::IdentityToken,
+            SignError::Fulcio(_) | SignError::Certify(_) => Step::Certificate,
+            SignError::Timestamp(_) => Step::Timestamp,
+            SignError::Log(_) => Step::Log,
+            SignError::Gate(_) => Step::Gate,
+        }
+    }
+
+    fn inner(&self) -> Option<&dyn Diagnostic> {
+        match self {
+            SignError::Trust(error) => Some(error),
+            SignError::SigningConfig(error) => Some(error),
+            SignError::Address { .. } => None,
+            SignError::Identity(error) => Some(error),
+            SignError::Fulcio(error) => Some(error),
+            SignError::Certify(error) => Some(error),
+            SignError::Timestamp(error) | SignError::Log(error) => Some(error),
+            SignError::Gate(error) => Some(error),
+        }
+    }
+}
+
+impl Diagnostic for SignError {
+    fn code(&self) -> &'static str {
+        self.inner()
+            .map_or("signing-config-address", Diagnostic::code)
+    }
+
+    fn exit(&self) -> Exit {
+        self.inner().map_or(Exit::TrustMaterial, Diagnostic::exit)
+    }
+
+    fn details(&self) -> Vec<(&'static str, String)> {
+        let mut details = self.inner().map(Diagnostic::details).unwrap_or_default();
+        details.push(("while", self.step().name().to_owned()));
+        details
+    }
+
+    fn hint(&self) -> Option<String> {
+        self.inner().and_then(Diagnostic::hint)
+    }
+}
+
+/// What signing needs to know beside the payloads.
+#[derive(Debug, Clone)]
+pub struct SigningOptions {
+    /// Trusted root, for the checks on certificate and bundle.
+    pub trusted_root: TrustSource,
+    /// Signing config.
+    pub signing_config: TrustSource,
+    /// Identity token.
+    pub token: TokenSource,
+    /// Identity to expect in the certificate, where the token's own is not it.
+    pub expected_identity: Option<String>,
+}
+
+/// Something to sign.
+#[derive(Debug, Clone)]
+pub enum Payload {
+    /// An artifact, by its SHA-256 digest.
+    Artifact(Digest),
+    /// An in-toto statement about an artifact.
+    Statement {
+        /// The statement's bytes.
+        payload: Vec<u8>,
+        /// Digest of the artifact.
+        subject: Digest,
+        /// What our own verifier is to ask for.
+        expected: ExpectedContent,
+    },
+}
+
+impl Payload {
+    /// Digest that the key signs.
+    fn signed_digest(&self) -> Digest {
+        match self {
+            Payload::Artifact(digest) => *digest,
+            Payload::Statement { payload, .. } => {
+                PreAuthEncoding::new(IN_TOTO_PAYLOAD_TYPE, payload)
+                    .digest(crate::crypto::HashAlgorithm::Sha256)
+            }
+        }
+    }
+
+    fn content(&self, signature: Vec<u8>) -> Content {
+        match self {
+            Payload::Artifact(digest) => Content::MessageSignature {
+                digest: Some(*digest),
+                signature,
+            },
+            Payload::Statement { payload, .. } => Content::DsseEnvelope(Envelope {
+                payload_type: IN_TOTO_PAYLOAD_TYPE.to_owned(),
+                payload: payload.clone(),
+                signature,
+                keyid: String::new(),
+            }),
+        }
+    }
+
+    fn artifact(&self) -> Artifact {
+        Artifact::from_digest(match self {
+            Payload::Artifact(digest) => *digest,
+            Payload::Statement { subject, .. } => *subject,
+        })
+    }
+
+    fn expected(&self) -> ExpectedContent {
+        match self {
+            Payload::Artifact(_) => ExpectedContent::Signature {
+                annotations: Default::default(),
+            },
+            Payload::Statement { expected, .. } => expected.clone(),
+        }
+    }
+}
+
+/// A bundle that our own verifier has accepted.
+#[derive(Debug, Clone)]
+pub struct SignedBundle {
+    /// The bundle's JSON, as it is stored.
+    pub json: String,
+    /// The verdict.
+    pub verified: VerifiedBundle,
+}
+
+/// Everything settled before a key exists: trust material, services, token.
+pub struct Preparation {
+    http: HttpClient,
+    trust: TrustedRoot,
+    services: Services,
+    token: IdentityToken,
+    expected_identity: Option<String>,
+}
+
+struct Services {
+    fulcio: Url,
+    logs: Vec<(RekorVersion, Url)>,
+    timestamp_authorities: Vec<Url>,
+}
+
+impl Services {
+    fn parse(selected: &SelectedServices) -> Result<Self, SignError> {
+        let url = |text: &str| match text.parse::<Url>() {
+            Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
+            _ => Err(SignError::Address {
+                url: text.chars().take(200).collect(),
+            }),
+        };
+        let mut logs = Vec::new();
+        for (version, address) in &selected.logs {
+            logs.push((*version, url(address)?));
+        }
+        Ok(Services {
+            fulcio: url(&selected.certificate_authority)?,
+            logs,
+            timestamp_authorities: selected
+                .timestamp_authorities
+                .iter()
+                .map(|address| url(address))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// Loads trust material, chooses services, gets and judges the token.
+///
+/// # Errors
+/// [`SignError`], of these steps.
+pub async fn prepare(
+    http: &HttpClient,
+    options: &SigningOptions,
+    report: Reporter<'_>,
+) -> Result<Preparation, SignError> {
+    let now = clock::now();
+    let trust = trust::trusted_root(&options.trusted_root)?;
+    for warning in &trust.warnings {
+        report(Event::Warning {
+            text: warning.clone(),
+        });
+    }
+    let config = trust::signing_config(&options.signing_config)?;
+    let services = Services::parse(&config.select(now)?)?;
+    let token = options.token.token(http, now).await?;
+    Ok(Preparation {
+        http: http.clone(),
+        trust,
+        services,
+        token,
+        expected_identity: options.expected_identity.clone(),
+    })
+}
+
+impl Preparation {
+    /// Signs every payload with one key and one certificate; the bundles come in the payloads' order.
+    ///
+    /// # Errors
+    /// [`SignError`]; all or nothing.
+    pub async fn sign(
+        self,
+        payloads: &[Payload],
+        report: Reporter<'_>,
+    ) -> Result<Vec<SignedBundle>, SignError> {
+        report(Event::RequestingCertificate {
+            subject: self.token.subject().to_owned(),
+            url: self.services.fulcio.to_string(),
+        });
+        let digests: Vec<Digest> = payloads.iter().map(Payload::signed_digest).collect();
+        let signed = {
+            let key = EphemeralKey::generate();
+            let proof = key.prove_possession(self.token.challenge());
+            let certificate = fulcio::request_certificate(
+                &self.http,
+                &self.services.fulcio,
+                &self.token,
+                &key.public_key(),
+                &proof,
+            )
+            .await?;
+            let expected = self.expected_identity.as_deref();
+            let certified = key.certify(
+                certificate,
+                &self.token,
+                expected,
+                &self.trust,
+                clock::now(),
+            )?;
+            certified.sign_each(&digests)
+        };
+        // From here on there is no key.
+        report(Event::Recording {
+            signatures: signed.signatures.len(),
+        });
+        let bundles = payloads.iter().zip(digests).zip(signed.signatures).map(
+            |((payload, digest), signature)| {
+                self.bundle(
+                    payload,
+                    digest,
+                    signature,
+                    &signed.certificate,
+                    &signed.identity,
+                )
+            },
+        );
+        try_join_all(bundles).await
+    }
+
+    async fn bundle(
+        &self,
+        payload: &Payload,
+        digest: Digest,
+        signature: Vec<u8>,
+        certificate: &Certificate,
+        identity: &CertificateIdentity,
+    ) -> Result<SignedBundle, SignError> {
+        let content = payload.content(signature);
+        let stamped = Digest::sha256(content.signature());
+        let timestamps = try_join_all(
+            self.services
+                .timestamp_authorities
+                .iter()
+                .map(|url| tsa::request_timestamp(&self.http, url, &stamped)),
+        );
+        let entries =
+            try_join_all(self.services.logs.iter().map(|(version, url)| {
+                self.add_entry(*version, url, &content, &digest, certificate)
+            }));
+        // Both need nothing but the signature.
+        let (timestamps, log_entries) = tokio::try_join!(
+            async { timestamps.await.map_err(SignError::Timestamp) },
+            async { entries.await.map_err(SignError::Log) },
+        )?;
+        let bundle = Bundle {
+            version: BundleVersion::V03,
+            key_material: KeyMaterial::Certificate(Box::new(certificate.clone())),
+            content,
+            log_entries,
+            timestamps,
+        };
+        // The gate judges what a verifier will read: the bytes, parsed again.
+        let json = bundle.encode();
+        let read = Bundle::parse(json.as_bytes()).map_err(|_| {
+            SignError::Gate(VerifyError::EntryMismatch {
+                what: "the bundle's own encoding",
+            })
+        })?;
+        let policy = Policy::identity(identity, payload.expected());
+        let verified =
+            verify(&read, &payload.artifact(), &self.trust, &policy).map_err(SignError::Gate)?;
+        Ok(SignedBundle { json, verified })
+    }
+
+    async fn add_entry(
+        &self,
+        version: RekorVersion,
+        url: &Url,
+        content: &Content,
+        digest: &Digest,
+        certificate: &Certificate,
+    ) -> Result<TransparencyLogEntry, NetError> {
+        match version {
+            RekorVersion::V1 => {
+                let proposal = match content {
+                    Content::MessageSignature { signature, .. } => {
+                        propose_hashedrekord_v001(digest, signature, certificate)
+                    }
+                    Content::DsseEnvelope(envelope) => propose_dsse_v001(envelope, certificate),
+                };
+                rekor::add_entry_v1(&self.http, url, proposal).await
+            }
+            RekorVersion::V2 => {
+                let proposal = propose_hashedrekord_v002(digest, content.signature(), certificate);
+                let mut entry = rekor::add_entry_v2(&self.http, url, proposal).await?;
+                self.complete_log_id(&mut entry);
+                Ok(entry)
+            }
+        }
+    }
+
+    /// An entry that was read back from tiles knows four bytes of its log's id; the trusted root has the
+    /// rest. Whether it is that log's entry is the gate's to say.
+    fn complete_log_id(&self, entry: &mut TransparencyLogEntry) {
+        if entry.log_id[4..].iter().any(|byte| *byte != 0) {
+            return;
+        }
+        let known = self
+            .trust
+            .logs
+            .iter()
+            .find(|log| log.log_id.starts_with(&entry.log_id[..4]));
+        if let Some(id) = known.and_then(|log| log.log_id.as_slice().try_into().ok()) {
+            entry.log_id = id;
+        }
+    }
+
+    /// Returns the trusted root that the gate uses.
+    pub fn trust(&self) -> &TrustedRoot {
+        &self.trust
+    }
+
+    /// Returns when the token runs out.
+    pub fn token_expires(&self) -> UnixTime {
+        self.token.expires()
+    }
+}

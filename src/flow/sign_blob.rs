@@ -1,0 +1,157 @@
+//! `keyless sign-blob`: files, or digests of them, one bundle for each.
+
+use std::path::PathBuf;
+
+use crate::crypto::{Digest, HashAlgorithm};
+use crate::diagnostic::{Diagnostic, Exit};
+use crate::flow::event::Reporter;
+use crate::flow::sign::{Payload, SignError, SignedBundle, SigningOptions, prepare};
+use crate::host::files::{FileError, OutputFile, digest};
+use crate::net::HttpClient;
+
+/// A file to sign or verify: by its path, `-` for standard input, or by its digest alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BlobSource {
+    /// Read and hashed, at constant memory.
+    File(PathBuf),
+    /// The file's digest, known already.
+    Digest(Digest),
+}
+
+impl BlobSource {
+    /// Reads what the command line says: a digest only if it is one and no such file exists.
+    pub fn parse(text: &str) -> Self {
+        match text.parse::<Digest>() {
+            Ok(digest) if !PathBuf::from(text).exists() => BlobSource::Digest(digest),
+            _ => BlobSource::File(PathBuf::from(text)),
+        }
+    }
+
+    /// Computes digests, or looks the known one up.
+    ///
+    /// # Errors
+    /// [`FileError`].
+    pub fn digests(&self, algorithms: &[HashAlgorithm]) -> Result<Vec<Digest>, FileError> {
+        match self {
+            BlobSource::Digest(digest) => Ok(vec![*digest]),
+            BlobSource::File(path) => digest(path, algorithms),
+        }
+    }
+}
+
+impl std::fmt::Display for BlobSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            BlobSource::Digest(digest) => write!(f, "{digest}"),
+            BlobSource::File(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// What `keyless sign-blob` is asked to do.
+#[derive(Debug)]
+pub struct SignBlobRequest {
+    /// Files with the place of each bundle.
+    pub blobs: Vec<(BlobSource, OutputFile)>,
+    /// Trust material and token.
+    pub signing: SigningOptions,
+}
+
+/// Why nothing was signed.
+#[derive(Debug, thiserror::Error)]
+pub enum SignBlobError {
+    /// A file cannot be read, or a bundle not written.
+    #[error("{0}")]
+    File(#[from] FileError),
+    /// A digest that is not SHA-256.
+    #[error("a blob is signed by its SHA-256 digest")]
+    DigestAlgorithm {
+        /// The digest given.
+        found: Digest,
+    },
+    /// Signing stopped.
+    #[error("{0}")]
+    Sign(#[from] SignError),
+}
+
+impl Diagnostic for SignBlobError {
+    fn code(&self) -> &'static str {
+        match self {
+            SignBlobError::File(error) => error.code(),
+            SignBlobError::DigestAlgorithm { .. } => "digest-algorithm",
+            SignBlobError::Sign(error) => error.code(),
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            SignBlobError::File(error) => error.exit(),
+            SignBlobError::DigestAlgorithm { .. } => Exit::Usage,
+            SignBlobError::Sign(error) => error.exit(),
+        }
+    }
+
+    fn details(&self) -> Vec<(&'static str, String)> {
+        match self {
+            SignBlobError::File(error) => error.details(),
+            SignBlobError::DigestAlgorithm { found } => vec![("found", found.to_string())],
+            SignBlobError::Sign(error) => error.details(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            SignBlobError::File(error) => error.hint(),
+            SignBlobError::DigestAlgorithm { .. } => None,
+            SignBlobError::Sign(error) => error.hint(),
+        }
+    }
+}
+
+/// A signed file.
+#[derive(Debug)]
+pub struct SignedBlob {
+    /// As given.
+    pub source: BlobSource,
+    /// Its digest.
+    pub digest: Digest,
+    /// The bundle.
+    pub bundle: SignedBundle,
+    /// Where the bundle is.
+    pub path: PathBuf,
+}
+
+/// Signs files and writes a bundle for each.
+///
+/// # Errors
+/// [`SignBlobError`].
+pub async fn sign_blobs(
+    http: &HttpClient,
+    request: SignBlobRequest,
+    report: Reporter<'_>,
+) -> Result<Vec<SignedBlob>, SignBlobError> {
+    let preparation = prepare(http, &request.signing, report).await?;
+    let mut digests = Vec::new();
+    for (source, _) in &request.blobs {
+        let digest = source.digests(&[HashAlgorithm::Sha256])?[0];
+        if digest.algorithm() != HashAlgorithm::Sha256 {
+            return Err(SignBlobError::DigestAlgorithm { found: digest });
+        }
+        digests.push(digest);
+    }
+    let payloads: Vec<Payload> = digests.iter().copied().map(Payload::Artifact).collect();
+    let bundles = preparation.sign(&payloads, report).await?;
+    let mut signed = Vec::new();
+    for (((source, output), digest), bundle) in request.blobs.into_iter().zip(digests).zip(bundles)
+    {
+        let path = output.path().to_owned();
+        output.write(bundle.json.as_bytes())?;
+        signed.push(SignedBlob {
+            source,
+            digest,
+            bundle,
+            path,
+        });
+    }
+    Ok(signed)
+}

@@ -1,0 +1,170 @@
+//! `keyless verify-blob`: a file against its bundle. Synchronous, and without any network.
+
+use std::path::{Path, PathBuf};
+
+use crate::crypto::key::KeyKind;
+use crate::crypto::{Digest, HashAlgorithm};
+use crate::diagnostic::{Diagnostic, Exit};
+use crate::flow::sign_blob::BlobSource;
+use crate::format::bundle::{Bundle, BundleError, KeyMaterial};
+use crate::format::limits;
+use crate::host::files::{FileError, read_bounded};
+use crate::trust::TrustedRoot;
+use crate::verify::signature::needed_hashes;
+use crate::verify::{Artifact, ExpectedSigner, Policy, VerifiedBundle, VerifyError, verify};
+
+/// Why a file was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyBlobError {
+    /// A file cannot be read.
+    #[error("{0}")]
+    File(#[from] FileError),
+    /// No bundle was named and none lies beside the file.
+    #[error("no bundle for {blob}")]
+    NoBundle {
+        /// The file.
+        blob: String,
+        /// Where bundles were looked for.
+        looked: Vec<PathBuf>,
+    },
+    /// The bundle breaks its format.
+    #[error("{path}: {error}")]
+    Bundle {
+        /// The bundle's file.
+        path: String,
+        /// Why.
+        error: BundleError,
+    },
+    /// The bundle was judged and refused.
+    #[error("{0}")]
+    Refused(#[from] VerifyError),
+}
+
+impl Diagnostic for VerifyBlobError {
+    fn code(&self) -> &'static str {
+        match self {
+            VerifyBlobError::File(error) => error.code(),
+            VerifyBlobError::NoBundle { .. } => "no-signature",
+            VerifyBlobError::Bundle { error, .. } => error.code(),
+            VerifyBlobError::Refused(error) => error.code(),
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            VerifyBlobError::File(error) => error.exit(),
+            VerifyBlobError::NoBundle { .. } => Exit::NoSignature,
+            VerifyBlobError::Bundle { error, .. } => error.exit(),
+            VerifyBlobError::Refused(error) => error.exit(),
+        }
+    }
+
+    fn details(&self) -> Vec<(&'static str, String)> {
+        match self {
+            VerifyBlobError::File(error) => error.details(),
+            VerifyBlobError::NoBundle { looked, .. } => looked
+                .iter()
+                .map(|path| ("looked for", path.display().to_string()))
+                .collect(),
+            VerifyBlobError::Bundle { error, .. } => error.details(),
+            VerifyBlobError::Refused(error) => error.details(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            VerifyBlobError::File(error) => error.hint(),
+            VerifyBlobError::NoBundle { .. } => Some("name the bundle with --bundle".to_owned()),
+            VerifyBlobError::Bundle { error, .. } => error.hint(),
+            VerifyBlobError::Refused(error) => error.hint(),
+        }
+    }
+}
+
+/// A file that is accepted.
+#[derive(Debug)]
+pub struct VerifiedBlob {
+    /// Its digests.
+    pub digests: Vec<Digest>,
+    /// The bundle's file.
+    pub bundle_path: PathBuf,
+    /// Digest of the bundle's bytes.
+    pub bundle: Digest,
+    /// The verdict.
+    pub verified: VerifiedBundle,
+}
+
+/// Returns the bundle's default name: `FILE.sigstore.json` (spec 07 §1).
+pub fn default_bundle_path(file: &Path) -> PathBuf {
+    with_suffix(file, ".sigstore.json")
+}
+
+fn with_suffix(file: &Path, suffix: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Finds the bundle of a file: as named, else `FILE.sigstore.json`, else `FILE.sigstore`.
+///
+/// # Errors
+/// [`VerifyBlobError::NoBundle`].
+pub fn find_bundle(blob: &BlobSource, named: Option<&Path>) -> Result<PathBuf, VerifyBlobError> {
+    if let Some(named) = named {
+        return Ok(named.to_owned());
+    }
+    let looked = match blob {
+        BlobSource::File(path) if path != Path::new("-") => {
+            vec![default_bundle_path(path), with_suffix(path, ".sigstore")]
+        }
+        _ => Vec::new(),
+    };
+    let found = looked.iter().find(|path| path.exists()).cloned();
+    found.ok_or(VerifyBlobError::NoBundle {
+        blob: blob.to_string(),
+        looked,
+    })
+}
+
+/// Reads a bundle from a file.
+///
+/// # Errors
+/// [`VerifyBlobError::File`] and [`VerifyBlobError::Bundle`].
+pub fn read_bundle(path: &Path) -> Result<(Bundle, Digest), VerifyBlobError> {
+    let json = read_bounded(path, limits::BUNDLE_LEN as u64)?;
+    let bundle = Bundle::parse(&json).map_err(|error| VerifyBlobError::Bundle {
+        path: path.display().to_string(),
+        error,
+    })?;
+    Ok((bundle, Digest::sha256(&json)))
+}
+
+/// Verifies a file against its bundle. The bundle is read first: what cannot be accepted costs no hashing.
+///
+/// # Errors
+/// [`VerifyBlobError`].
+pub fn verify_blob(
+    blob: &BlobSource,
+    bundle_path: &Path,
+    trust: &TrustedRoot,
+    policy: &Policy,
+) -> Result<VerifiedBlob, VerifyBlobError> {
+    let (bundle, bundle_digest) = read_bundle(bundle_path)?;
+    let kind = match (&bundle.key_material, policy.signer()) {
+        (KeyMaterial::Certificate(leaf), _) => leaf.public_key().kind(),
+        (KeyMaterial::PublicKey { .. }, ExpectedSigner::Key(key)) => key.kind(),
+        (KeyMaterial::PublicKey { .. }, ExpectedSigner::Identities(_)) => KeyKind::EcdsaP256,
+    };
+    let algorithms: Vec<HashAlgorithm> = needed_hashes(&bundle.content, kind);
+    let digests = blob.digests(&algorithms)?;
+    let artifact = Artifact::from_digests(digests.clone()).ok_or(VerifyError::DigestNeeded {
+        algorithm: HashAlgorithm::Sha256.name(),
+    })?;
+    let verified = verify(&bundle, &artifact, trust, policy)?;
+    Ok(VerifiedBlob {
+        digests,
+        bundle_path: bundle_path.to_owned(),
+        bundle: bundle_digest,
+        verified,
+    })
+}

@@ -1,0 +1,310 @@
+//! `keyless verify`: who has signed these images.
+
+use futures_util::future::join_all;
+
+use crate::crypto::Digest;
+use crate::diagnostic::{Diagnostic, Exit};
+use crate::flow::discover::{FindError, discover};
+use crate::format::bundle::KeyMaterial;
+use crate::format::certificate_identity::CertificateIdentity;
+use crate::net::registry::{DigestReference, ImageReference, RegistryClient, RegistryError};
+use crate::trust::TrustedRoot;
+use crate::verify::{Artifact, Policy, VerifiedBundle, VerifyError, verify};
+
+/// What one image's verdict is.
+#[derive(Debug)]
+pub struct ImageVerdict {
+    /// As given.
+    pub given: String,
+    /// What it pointed to, if that is known.
+    pub image: Option<DigestReference>,
+    /// Signatures that hold.
+    pub accepted: Vec<AcceptedSignature>,
+    /// Everything else that was attached, the most telling first.
+    pub refused: Vec<RefusedSignature>,
+    /// Why there is no verdict, or no signature.
+    pub error: Option<ImageError>,
+}
+
+/// A signature that holds.
+#[derive(Debug)]
+pub struct AcceptedSignature {
+    /// Digest of the manifest that attaches it; `None` for a bundle from a file.
+    pub manifest: Option<Digest>,
+    /// Digest of the bundle's bytes.
+    pub bundle: Digest,
+    /// The verdict.
+    pub verified: VerifiedBundle,
+}
+
+/// A referrer that is not accepted, and why.
+#[derive(Debug)]
+pub struct RefusedSignature {
+    /// Digest of the manifest that attaches it.
+    pub manifest: Digest,
+    /// Why.
+    pub reason: Refusal,
+}
+
+/// Why a referrer is not accepted.
+#[derive(Debug)]
+pub enum Refusal {
+    /// It is no usable bundle, or could not be fetched.
+    Find(FindError),
+    /// It was judged and refused.
+    Verify(VerifyError),
+}
+
+impl Refusal {
+    fn rank(&self) -> u8 {
+        match self {
+            Refusal::Verify(error) => error.rank(),
+            Refusal::Find(FindError::Registry(_)) => 2,
+            Refusal::Find(_) => 0,
+        }
+    }
+}
+
+/// Why an image has no accepted signature.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// The registry could not be asked.
+    #[error("{0}")]
+    Registry(#[from] RegistryError),
+    /// Nothing is attached that is a signature.
+    #[error("no signature")]
+    NoSignature {
+        /// Attestations that are attached: their number.
+        attestations: usize,
+        /// Other referrers.
+        others: usize,
+    },
+    /// Signatures are attached and none is accepted; the most telling refusal.
+    #[error("{0}")]
+    Refused(VerifyError),
+    /// Nothing is accepted and something could not be read, so that there is no verdict.
+    #[error("a signature could not be read: {0}")]
+    Unreadable(String, &'static str, Exit),
+}
+
+impl Diagnostic for ImageError {
+    fn code(&self) -> &'static str {
+        match self {
+            ImageError::Registry(error) => error.code(),
+            ImageError::NoSignature { .. } => "no-signature",
+            ImageError::Refused(error) => error.code(),
+            ImageError::Unreadable(_, code, _) => code,
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            ImageError::Registry(error) => error.exit(),
+            ImageError::NoSignature { .. } => Exit::NoSignature,
+            ImageError::Refused(error) => error.exit(),
+            ImageError::Unreadable(_, _, exit) => *exit,
+        }
+    }
+
+    fn details(&self) -> Vec<(&'static str, String)> {
+        match self {
+            ImageError::Registry(error) => error.details(),
+            ImageError::NoSignature {
+                attestations,
+                others,
+            } if attestations + others > 0 => {
+                vec![(
+                    "found",
+                    format!("{attestations} attestations, {others} other referrers"),
+                )]
+            }
+            ImageError::Refused(error) => error.details(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            ImageError::Registry(error) => error.hint(),
+            ImageError::Refused(error) => error.hint(),
+            ImageError::NoSignature {
+                attestations: 1.., ..
+            } => {
+                Some("an attestation says something about an image; it does not sign it".to_owned())
+            }
+            ImageError::NoSignature { .. } => Some("sign it with `keyless sign`".to_owned()),
+            ImageError::Unreadable(..) => None,
+        }
+    }
+}
+
+impl ImageVerdict {
+    /// Returns the exit code of this image alone.
+    pub fn exit(&self) -> Exit {
+        match &self.error {
+            None => Exit::Accepted,
+            Some(error) => error.exit(),
+        }
+    }
+}
+
+/// Judges every image; a fault of one does not keep the others from their verdict.
+pub async fn verify_images(
+    registry: &RegistryClient,
+    images: &[ImageReference],
+    trust: &TrustedRoot,
+    policy: &Policy,
+) -> Vec<ImageVerdict> {
+    join_all(
+        images
+            .iter()
+            .map(|image| verify_image(registry, image, trust, policy)),
+    )
+    .await
+}
+
+async fn pin(
+    registry: &RegistryClient,
+    reference: &ImageReference,
+) -> Result<DigestReference, RegistryError> {
+    match reference.pinned() {
+        Some(pinned) => Ok(pinned),
+        None => Ok(registry.resolve(reference).await?.reference),
+    }
+}
+
+async fn verify_image(
+    registry: &RegistryClient,
+    reference: &ImageReference,
+    trust: &TrustedRoot,
+    policy: &Policy,
+) -> ImageVerdict {
+    let mut verdict = ImageVerdict {
+        given: reference.to_string(),
+        image: None,
+        accepted: Vec::new(),
+        refused: Vec::new(),
+        error: None,
+    };
+    if let Err(error) = judge(registry, reference, trust, policy, &mut verdict).await {
+        verdict.error = Some(error);
+    }
+    verdict
+}
+
+async fn judge(
+    registry: &RegistryClient,
+    reference: &ImageReference,
+    trust: &TrustedRoot,
+    policy: &Policy,
+    verdict: &mut ImageVerdict,
+) -> Result<(), ImageError> {
+    let image = pin(registry, reference).await?;
+    verdict.image = Some(image.clone());
+    let discovery = discover(registry, &image).await?;
+    let artifact = Artifact::from_digest(image.digest());
+    for found in discovery.found {
+        let refusal = match found.bundle {
+            Err(error) => Refusal::Find(error),
+            Ok(bundle) => match verify(&bundle.bundle, &artifact, trust, policy) {
+                Ok(verified) => {
+                    verdict.accepted.push(AcceptedSignature {
+                        manifest: Some(found.manifest),
+                        bundle: bundle.digest,
+                        verified,
+                    });
+                    continue;
+                }
+                Err(error) => Refusal::Verify(error),
+            },
+        };
+        verdict.refused.push(RefusedSignature {
+            manifest: found.manifest,
+            reason: refusal,
+        });
+    }
+    verdict
+        .refused
+        .sort_by_key(|refused| std::cmp::Reverse(refused.reason.rank()));
+    if !verdict.accepted.is_empty() {
+        return Ok(());
+    }
+    refuse(registry, &image, reference, discovery.cut, &verdict.refused).await
+}
+
+/// Says why no signature was accepted.
+async fn refuse(
+    registry: &RegistryClient,
+    image: &DigestReference,
+    reference: &ImageReference,
+    cut: Option<RegistryError>,
+    refused: &[RefusedSignature],
+) -> Result<(), ImageError> {
+    if let Some(cut) = cut {
+        return Err(cut.into());
+    }
+    let judged = refused.iter().find_map(|refused| match &refused.reason {
+        Refusal::Verify(error) if error.exit() != Exit::NoSignature => Some(error),
+        _ => None,
+    });
+    if let Some(error) = judged {
+        return Err(ImageError::Refused(error.clone()));
+    }
+    let unreadable = refused.iter().find_map(|refused| match &refused.reason {
+        Refusal::Find(FindError::Registry(error)) => {
+            Some((error.to_string(), error.code(), error.exit()))
+        }
+        Refusal::Find(FindError::Bundle(error)) => {
+            Some((error.to_string(), error.code(), error.exit()))
+        }
+        _ => None,
+    });
+    if let Some((message, code, exit)) = unreadable {
+        return Err(ImageError::Unreadable(message, code, exit));
+    }
+    // An empty list is also what a registry gives for an image that is not there.
+    if refused.is_empty() && reference.pinned().is_some() {
+        registry.resolve(&image.clone().into()).await?;
+    }
+    let attestations = refused
+        .iter()
+        .filter(|refused| {
+            matches!(
+                refused.reason,
+                Refusal::Verify(VerifyError::NotASignature { .. })
+                    | Refusal::Find(FindError::Attestation { .. })
+            )
+        })
+        .count();
+    Err(ImageError::NoSignature {
+        attestations,
+        others: refused.len() - attestations,
+    })
+}
+
+/// Says who claims to have signed an image, for people who have not said whom they expect. Nothing is
+/// verified.
+///
+/// # Errors
+/// [`RegistryError`].
+pub async fn claimed_signers(
+    registry: &RegistryClient,
+    reference: &ImageReference,
+) -> Result<Vec<CertificateIdentity>, RegistryError> {
+    let image = pin(registry, reference).await?;
+    let discovery = discover(registry, &image).await?;
+    let mut signers: Vec<CertificateIdentity> = Vec::new();
+    for bundle in discovery
+        .found
+        .into_iter()
+        .filter_map(|found| found.bundle.ok())
+    {
+        if let KeyMaterial::Certificate(leaf) = &bundle.bundle.key_material
+            && let Ok(identity) = CertificateIdentity::of(leaf)
+            && !signers.contains(&identity)
+        {
+            signers.push(identity);
+        }
+    }
+    Ok(signers)
+}
