@@ -3,6 +3,7 @@
 
 pub mod attach;
 pub mod author;
+pub mod demo;
 pub mod discover;
 pub mod event;
 pub mod identity;

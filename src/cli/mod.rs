@@ -1,0 +1,143 @@
+//! Floor 6: the command line. Each command turns its arguments into a request, runs the flow, and shows
+//! what came of it.
+
+mod arguments;
+mod attach;
+mod sandbox;
+mod sign;
+mod sign_blob;
+mod signing_config;
+mod trusted_root;
+mod verify;
+mod verify_blob;
+mod version;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::diagnostic::{Diagnostic, Exit};
+use crate::flow::Event;
+use crate::output::{self, Format, Output};
+
+/// Sign and verify container images and files with an identity instead of a key.
+///
+/// Example: keyless sandbox demo
+#[derive(Debug, Parser)]
+#[command(
+    name = "keyless",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// Write what would go to standard output to this file, replacing it.
+    #[arg(long, global = true, value_name = "FILE")]
+    output_file: Option<PathBuf>,
+
+    /// Say nothing on standard error but errors and warnings.
+    #[arg(short, long, global = true)]
+    quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Sign(Box<sign::SignArguments>),
+    Verify(Box<verify::VerifyArguments>),
+    SignBlob(Box<sign_blob::SignBlobArguments>),
+    VerifyBlob(Box<verify_blob::VerifyBlobArguments>),
+    Attach(attach::AttachArguments),
+    SigningConfig(signing_config::SigningConfigArguments),
+    TrustedRoot(trusted_root::TrustedRootArguments),
+    Sandbox(sandbox::SandboxArguments),
+    Version(version::VersionArguments),
+}
+
+/// What a command runs with.
+pub(crate) struct Context {
+    output_file: Option<PathBuf>,
+    quiet: bool,
+}
+
+impl Context {
+    /// Opens the output of a command.
+    fn output(&self, format: Format) -> Result<Output, Exit> {
+        Output::open(format, self.output_file.as_deref()).map_err(|error| fail(&error))
+    }
+
+    /// Shows an event of a flow.
+    fn report(&self) -> impl Fn(Event) + Sync + use<> {
+        let quiet = self.quiet;
+        move |event: Event| {
+            let warning = matches!(event, Event::Warning { .. } | Event::TagResolved { .. });
+            if warning || !quiet {
+                output::note(output::human::event(&event));
+            }
+        }
+    }
+}
+
+/// Shows an error and returns its exit code.
+pub(crate) fn fail(error: &dyn Diagnostic) -> Exit {
+    output::show_error(error);
+    error.exit()
+}
+
+/// Ends a command that failed as a whole: the error for people, and the document for machines.
+pub(crate) fn fail_with(mut output: Output, command: &str, error: &dyn Diagnostic) -> Exit {
+    output.document(&output::failure(command, error));
+    let exit = fail(error);
+    finish(output, exit)
+}
+
+/// Writes the output and returns the exit code; what was not written was not done.
+pub(crate) fn finish(output: Output, exit: Exit) -> Exit {
+    match output.finish() {
+        Ok(()) => exit,
+        Err(error) => exit.worst(fail(&error)),
+    }
+}
+
+/// Runs asynchronous work of a command.
+pub(crate) fn run_async<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("the system grants a process its event queue")
+        .block_on(future)
+}
+
+/// Runs the program; returns its exit code.
+pub fn main() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors; clap knows where each goes.
+            let code = if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Accepted
+            };
+            let _ = error.print();
+            return code;
+        }
+    };
+    let context = Context {
+        output_file: cli.output_file,
+        quiet: cli.quiet,
+    };
+    match cli.command {
+        Command::Sign(arguments) => sign::run(*arguments, &context),
+        Command::Verify(arguments) => verify::run(*arguments, &context),
+        Command::SignBlob(arguments) => sign_blob::run(*arguments, &context),
+        Command::VerifyBlob(arguments) => verify_blob::run(*arguments, &context),
+        Command::Attach(arguments) => attach::run(arguments, &context),
+        Command::SigningConfig(arguments) => signing_config::run(arguments, &context),
+        Command::TrustedRoot(arguments) => trusted_root::run(arguments, &context),
+        Command::Sandbox(arguments) => sandbox::run(arguments, &context),
+        Command::Version(arguments) => version::run(&arguments, &context),
+    }
+}

@@ -1,0 +1,143 @@
+//! `keyless sign`.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args};
+
+use super::arguments::{
+    AnnotationArguments, RegistryArguments, SigningArguments, TrustArguments, UsageError, images,
+};
+use super::{Context, fail, fail_with, finish, run_async};
+use crate::diagnostic::{Diagnostic, Exit};
+use crate::flow::sign_image::{SignImageRequest, SignedImage, sign_images};
+use crate::host::files::OutputFile;
+use crate::host::hardening::harden;
+use crate::net::HttpClient;
+use crate::net::registry::Attached;
+use crate::output::human::plain;
+use crate::output::{Format, Output, document, human, note};
+
+/// Sign images that exist in a registry, and attach the signatures.
+///
+/// Each tag is resolved once; its digest is signed. One key and one certificate serve all images of a call.
+/// All or nothing: unless every signature is made, logged and verified, nothing is published.
+///
+/// Example: keyless sign registry.example/app@sha256:… --identity-token token.txt
+#[derive(Debug, Args)]
+pub(crate) struct SignArguments {
+    /// Images, best by digest.
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<String>,
+
+    #[command(flatten)]
+    annotations: AnnotationArguments,
+
+    /// Sign an index and every image in it, each by itself.
+    #[arg(short, long)]
+    recursive: bool,
+
+    /// Also write the bundle to this file; several as JSON lines.
+    #[arg(long, value_name = "FILE")]
+    bundle: Option<PathBuf>,
+
+    /// Replace the bundle file if it exists.
+    #[arg(long)]
+    overwrite: bool,
+
+    /// Attach the signature to the image; --upload=false makes it without.
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    upload: bool,
+
+    /// How to show the result.
+    #[arg(short, long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
+    output: Format,
+
+    #[command(flatten)]
+    signing: SigningArguments,
+
+    #[command(flatten)]
+    trust: TrustArguments,
+
+    #[command(flatten)]
+    registry: RegistryArguments,
+}
+
+pub(crate) fn run(arguments: SignArguments, context: &Context) -> Exit {
+    harden();
+    let output = match context.output(arguments.output) {
+        Ok(output) => output,
+        Err(exit) => return exit,
+    };
+    let request = match request(&arguments) {
+        Ok(request) => request,
+        Err(error) => return fail_with(output, "sign", &*error),
+    };
+    let http = HttpClient::new();
+    let registry = arguments.registry.client(&http);
+    let report = context.report();
+    match run_async(sign_images(&http, &registry, request, &report)) {
+        Ok(signed) => show(output, &signed),
+        Err(error) => {
+            note("nothing was published");
+            fail_with(output, "sign", &error)
+        }
+    }
+}
+
+fn request(arguments: &SignArguments) -> Result<SignImageRequest, Box<dyn Diagnostic>> {
+    if !arguments.upload && arguments.bundle.is_none() {
+        return Err(Box::new(UsageError::Conflict {
+            what: "--upload=false without --bundle would leave nothing behind",
+            hint: "name a file with --bundle",
+        }));
+    }
+    let boxed = |error: UsageError| -> Box<dyn Diagnostic> { Box::new(error) };
+    let bundle = arguments
+        .bundle
+        .as_deref()
+        .map(|path| OutputFile::prepare(path, arguments.overwrite));
+    Ok(SignImageRequest {
+        images: images(&arguments.images).map_err(boxed)?,
+        annotations: arguments.annotations.map().map_err(boxed)?,
+        recursive: arguments.recursive,
+        bundle: bundle
+            .transpose()
+            .map_err(|error| -> Box<dyn Diagnostic> { Box::new(error) })?,
+        upload: arguments.upload,
+        signing: arguments.signing.options(&arguments.trust),
+    })
+}
+
+fn show(mut output: Output, images: &[SignedImage]) -> Exit {
+    let mut exit = Exit::Accepted;
+    for signed in images {
+        match &signed.attached {
+            Ok(how) => {
+                output.line(format!("signed {}", plain(&signed.image.image.to_string())));
+                for line in human::verified(&signed.bundle.verified) {
+                    output.line(line);
+                }
+                output.line(match how {
+                    None => "  attached   no, as asked".to_owned(),
+                    Some(Attached::ByApi) => "  attached   as a referrer".to_owned(),
+                    Some(Attached::ByFallbackTag(_)) => {
+                        "  attached   under the fallback tag (this registry has no referrers API)"
+                            .to_owned()
+                    }
+                });
+                if let Some(Attached::ByFallbackTag(written)) = how
+                    && !written.settled
+                {
+                    note(format!(
+                        "warning: other writers kept changing the fallback tag of {}; should the signature be \
+                         lost there, `keyless attach bundle` puts it back",
+                        plain(&signed.image.image.to_string())
+                    ));
+                }
+            }
+            Err(error) => exit = exit.worst(fail(error)),
+        }
+    }
+    output.document(&document::sign_images(images, exit));
+    finish(output, exit)
+}

@@ -1,0 +1,133 @@
+//! `keyless sign-blob`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::arguments::{SigningArguments, TrustArguments, UsageError};
+use super::{Context, fail_with, finish, run_async};
+use crate::diagnostic::{Diagnostic, Exit};
+use crate::flow::sign_blob::{BlobSource, SignBlobRequest, sign_blobs};
+use crate::flow::verify_blob::default_bundle_path;
+use crate::host::files::OutputFile;
+use crate::host::hardening::harden;
+use crate::net::HttpClient;
+use crate::output::human::{self, plain};
+use crate::output::{Format, document, note};
+
+/// Sign files; the bundle of FILE is written to FILE.sigstore.json.
+///
+/// Files are read once, at constant memory, whatever their size.
+///
+/// Example: keyless sign-blob release.tar.gz
+#[derive(Debug, Args)]
+pub(crate) struct SignBlobArguments {
+    /// Files; - for standard input, or sha256:… for a file that is elsewhere.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<String>,
+
+    /// Where to write the bundle, for one file.
+    #[arg(long, value_name = "FILE")]
+    bundle: Option<PathBuf>,
+
+    /// Replace bundles that exist.
+    #[arg(long)]
+    overwrite: bool,
+
+    /// How to show the result.
+    #[arg(short, long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
+    output: Format,
+
+    #[command(flatten)]
+    signing: SigningArguments,
+
+    #[command(flatten)]
+    trust: TrustArguments,
+}
+
+pub(crate) fn run(arguments: SignBlobArguments, context: &Context) -> Exit {
+    harden();
+    let mut output = match context.output(arguments.output) {
+        Ok(output) => output,
+        Err(exit) => return exit,
+    };
+    let request = match request(&arguments) {
+        Ok(request) => request,
+        Err(error) => return fail_with(output, "sign-blob", &*error),
+    };
+    let report = context.report();
+    match run_async(sign_blobs(&HttpClient::new(), request, &report)) {
+        Ok(signed) => {
+            for blob in &signed {
+                output.line(format!(
+                    "signed {} ({})",
+                    plain(&blob.source.to_string()),
+                    blob.digest
+                ));
+                output.line(format!(
+                    "  bundle     {}",
+                    plain(&blob.path.display().to_string())
+                ));
+                for line in human::verified(&blob.bundle.verified) {
+                    output.line(line);
+                }
+            }
+            output.document(&document::sign_blobs(&signed));
+            finish(output, Exit::Accepted)
+        }
+        Err(error) => {
+            note("no bundle was written");
+            fail_with(output, "sign-blob", &error)
+        }
+    }
+}
+
+fn request(arguments: &SignBlobArguments) -> Result<SignBlobRequest, Box<dyn Diagnostic>> {
+    let conflict = |what, hint| -> Result<PathBuf, Box<dyn Diagnostic>> {
+        Err(Box::new(UsageError::Conflict { what, hint }))
+    };
+    let stdin = |name: &&String| name.as_str() == "-";
+    if arguments.files.iter().filter(stdin).count()
+        + usize::from(arguments.signing.identity_token.as_deref() == Some("-"))
+        > 1
+    {
+        conflict(
+            "standard input can be read once",
+            "give the token in a file",
+        )?;
+    }
+    let mut blobs = Vec::new();
+    for name in &arguments.files {
+        let source = BlobSource::parse(name);
+        let path = match (&arguments.bundle, &source) {
+            (Some(_), _) if arguments.files.len() > 1 => conflict(
+                "--bundle names one file, and several are to be signed",
+                "leave --bundle out",
+            )?,
+            (Some(path), _) => path.clone(),
+            (None, BlobSource::File(path)) if path != Path::new("-") => default_bundle_path(path),
+            (None, _) => conflict(
+                "a digest and standard input have no name for their bundle",
+                "name a file with --bundle",
+            )?,
+        };
+        if let BlobSource::File(path) = &source
+            && path != Path::new("-")
+        {
+            // Found unreadable here, before a token or certificate is spent on it.
+            std::fs::File::open(path).map_err(|source| -> Box<dyn Diagnostic> {
+                Box::new(crate::host::files::FileError::Read {
+                    path: path.display().to_string(),
+                    source,
+                })
+            })?;
+        }
+        let output = OutputFile::prepare(&path, arguments.overwrite)
+            .map_err(|error| -> Box<dyn Diagnostic> { Box::new(error) })?;
+        blobs.push((source, output));
+    }
+    Ok(SignBlobRequest {
+        blobs,
+        signing: arguments.signing.options(&arguments.trust),
+    })
+}

@@ -1,0 +1,134 @@
+//! `keyless verify`.
+
+use clap::Args;
+
+use super::arguments::{
+    AnnotationArguments, IdentityArguments, RegistryArguments, TrustArguments, UsageError, images,
+};
+use super::{Context, fail, fail_with, finish, run_async};
+use crate::diagnostic::Exit;
+use crate::flow::trust;
+use crate::flow::verify_image::{ImageVerdict, claimed_signers, verify_images};
+use crate::net::HttpClient;
+use crate::net::registry::ImageReference;
+use crate::output::human::{self, plain};
+use crate::output::{Format, Output, document, note};
+use crate::verify::ExpectedContent;
+
+/// Verify that images are signed by the identities you expect.
+///
+/// All images are judged, and the most severe outcome is the exit code. An attestation is not a signature.
+///
+/// Example: keyless verify registry.example/app:1.2 --certificate-identity dev@example.com
+/// --certificate-oidc-issuer https://accounts.google.com
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArguments {
+    /// Images.
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<String>,
+
+    #[command(flatten)]
+    identity: IdentityArguments,
+
+    #[command(flatten)]
+    annotations: AnnotationArguments,
+
+    /// How to show the result.
+    #[arg(short, long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
+    output: Format,
+
+    #[command(flatten)]
+    trust: TrustArguments,
+
+    #[command(flatten)]
+    registry: RegistryArguments,
+}
+
+pub(crate) fn run(arguments: VerifyArguments, context: &Context) -> Exit {
+    let output = match context.output(arguments.output) {
+        Ok(output) => output,
+        Err(exit) => return exit,
+    };
+    let references = match images(&arguments.images) {
+        Ok(references) => references,
+        Err(error) => return fail_with(output, "verify", &error),
+    };
+    let http = HttpClient::new();
+    let registry = arguments.registry.client(&http);
+    let policy = arguments.annotations.map().and_then(|annotations| {
+        arguments
+            .identity
+            .policy(ExpectedContent::Signature { annotations })
+    });
+    let policy = match policy {
+        Ok(policy) => policy,
+        Err(error) => {
+            if matches!(error, UsageError::NoIdentity { .. }) {
+                run_async(show_claimed(&registry, &references));
+            }
+            return fail_with(output, "verify", &error);
+        }
+    };
+    let trust = match trust::trusted_root(&arguments.trust.source()) {
+        Ok(trust) => trust,
+        Err(error) => return fail_with(output, "verify", &error),
+    };
+    for warning in &trust.warnings {
+        note(format!("warning: {}", plain(warning)));
+    }
+    let verdicts = run_async(verify_images(&registry, &references, &trust, &policy));
+    show(output, &verdicts)
+}
+
+/// Lists who claims to have signed, so that the user can say whom to expect.
+async fn show_claimed(
+    registry: &crate::net::registry::RegistryClient,
+    references: &[ImageReference],
+) {
+    for reference in references {
+        match claimed_signers(registry, reference).await {
+            Ok(signers) if signers.is_empty() => note(format!(
+                "{}: no signer found",
+                plain(&reference.to_string())
+            )),
+            Ok(signers) => {
+                note(format!(
+                    "{}: signed, by their own word and not verified, by",
+                    plain(&reference.to_string())
+                ));
+                for line in human::claimed(&signers) {
+                    note(line);
+                }
+            }
+            Err(error) => {
+                fail(&error);
+            }
+        }
+    }
+}
+
+fn show(mut output: Output, verdicts: &[ImageVerdict]) -> Exit {
+    let mut exit = Exit::Accepted;
+    for verdict in verdicts {
+        for line in human::image_verdict(verdict) {
+            output.line(line);
+        }
+        if let Some(error) = &verdict.error {
+            exit = exit.worst(fail(error));
+            if verdict.refused.len() > 1 {
+                note("what is attached:");
+                for line in human::refusals(verdict).iter().take(20) {
+                    note(line);
+                }
+                if verdict.refused.len() > 20 {
+                    note(format!(
+                        "  and {} more; --output json lists all",
+                        verdict.refused.len() - 20
+                    ));
+                }
+            }
+        }
+    }
+    output.document(&document::verify_images(verdicts, exit));
+    finish(output, exit)
+}

@@ -1,0 +1,272 @@
+//! The JSON documents, version 1: complete, so that whatever people see a machine can read.
+
+use serde_json::{Map, Value, json};
+
+use crate::diagnostic::{Diagnostic, Exit};
+use crate::flow::attach::AttachedBundle;
+use crate::flow::sign_blob::SignedBlob;
+use crate::flow::sign_image::SignedImage;
+use crate::flow::verify_blob::VerifiedBlob;
+use crate::flow::verify_image::{ImageVerdict, Refusal};
+use crate::format::certificate_identity::CertificateIdentity;
+use crate::net::registry::Attached;
+use crate::verify::{MatchedSigner, SignerEvidence, TimeSource, VerifiedBundle};
+
+/// Version of these documents; raised when a member changes its meaning or goes.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Starts a document: version, command, result, exit code.
+pub fn head<const N: usize>(command: &str, exit: Exit, members: [(&str, Value); N]) -> Value {
+    let mut document = Map::new();
+    document.insert("schemaVersion".to_owned(), SCHEMA_VERSION.into());
+    document.insert("command".to_owned(), command.into());
+    document.insert("result".to_owned(), result(exit).into());
+    document.insert("exitCode".to_owned(), exit.code().into());
+    for (name, value) in members {
+        document.insert(name.to_owned(), value);
+    }
+    document.into()
+}
+
+fn result(exit: Exit) -> &'static str {
+    match exit.code() {
+        0 => "accepted",
+        10..=39 => "refused",
+        _ => "error",
+    }
+}
+
+/// An error as JSON.
+pub fn error(error: &dyn Diagnostic) -> Value {
+    let details: Vec<Value> = error
+        .details()
+        .into_iter()
+        .map(|(name, value)| json!({ "name": name, "value": value }))
+        .collect();
+    json!({
+        "code": error.code(),
+        "message": error.to_string(),
+        "exitCode": error.exit().code(),
+        "retryable": error.exit().is_retryable(),
+        "details": details,
+        "hint": error.hint(),
+    })
+}
+
+fn identity(identity: &CertificateIdentity) -> Value {
+    let claims: Map<String, Value> = identity
+        .claims
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), value.as_str().into()))
+        .collect();
+    json!({ "identity": identity.subject, "issuer": identity.issuer, "claims": claims })
+}
+
+/// A verdict as JSON: who, when, where it is logged, and why that is believed.
+pub fn verified(bundle: &VerifiedBundle) -> Value {
+    let signer = match bundle.signer() {
+        MatchedSigner::Identity(found) => identity(found),
+        MatchedSigner::Key(key) => json!({ "key": key.fingerprint().to_string() }),
+    };
+    let entries: Vec<Value> = bundle
+        .entries()
+        .iter()
+        .map(|entry| {
+            json!({
+                "log": entry.log_url(),
+                "logId": hex::encode(entry.log_id()),
+                "logIndex": entry.log_index(),
+                "integratedTime": entry.promised_time().map(|time| time.rfc3339()),
+                "inclusionProven": entry.is_proven(),
+                "inclusionPromised": entry.promised_time().is_some(),
+            })
+        })
+        .collect();
+    let timestamps: Vec<Value> = bundle
+        .timestamps()
+        .iter()
+        .map(|t| json!({ "time": t.time().rfc3339(), "authority": t.authority() }))
+        .collect();
+    let times: Vec<Value> = bundle
+        .times()
+        .map(|times| times.all())
+        .unwrap_or_default()
+        .iter()
+        .map(|(time, source)| {
+            let source = match source {
+                TimeSource::LogPromise => "log-promise",
+                TimeSource::TimestampAuthority => "timestamp-authority",
+            };
+            json!({ "time": time.rfc3339(), "source": source })
+        })
+        .collect();
+    let (authority, sct) = match bundle.signer_evidence() {
+        SignerEvidence::Certificate { chain, sct } => {
+            let promises: Vec<Value> = sct
+                .promises()
+                .iter()
+                .map(|(log, time)| json!({ "log": log, "time": time.rfc3339() }))
+                .collect();
+            (Value::from(chain.authority()), Value::from(promises))
+        }
+        SignerEvidence::ManagedKey => (Value::Null, Value::Null),
+    };
+    let statement = bundle.signature().statement();
+    let annotations: Map<String, Value> = statement
+        .into_iter()
+        .flat_map(|statement| &statement.subjects)
+        .flat_map(|subject| &subject.annotations)
+        .map(|(key, value)| (key.clone(), value.as_str().into()))
+        .collect();
+    json!({
+        "signer": signer,
+        "predicateType": statement.map(|statement| statement.predicate_type.as_str()),
+        "annotations": annotations,
+        "logEntries": entries,
+        "timestamps": timestamps,
+        "observedTimes": times,
+        "certificateAuthority": authority,
+        "signedCertificateTimestamps": sct,
+    })
+}
+
+fn with(mut value: Value, members: &[(&str, Value)]) -> Value {
+    for (name, member) in members {
+        value[*name] = member.clone();
+    }
+    value
+}
+
+/// The document of `keyless verify`.
+pub fn verify_images(verdicts: &[ImageVerdict], exit: Exit) -> Value {
+    let images: Vec<Value> = verdicts.iter().map(image_verdict).collect();
+    head("verify", exit, [("images", images.into())])
+}
+
+fn image_verdict(verdict: &ImageVerdict) -> Value {
+    let signatures: Vec<Value> = verdict
+        .accepted
+        .iter()
+        .map(|accepted| {
+            with(
+                verified(&accepted.verified),
+                &[
+                    (
+                        "manifestDigest",
+                        accepted.manifest.map(|digest| digest.to_string()).into(),
+                    ),
+                    ("bundleDigest", accepted.bundle.to_string().into()),
+                ],
+            )
+        })
+        .collect();
+    let refused: Vec<Value> = verdict
+        .refused
+        .iter()
+        .map(|refused| {
+            let reason = match &refused.reason {
+                Refusal::Verify(reason) => error(reason),
+                Refusal::Find(reason) => {
+                    json!({ "code": reason.code(), "message": reason.to_string() })
+                }
+            };
+            json!({ "manifestDigest": refused.manifest.to_string(), "reason": reason })
+        })
+        .collect();
+    json!({
+        "image": verdict.given,
+        "reference": verdict.image.as_ref().map(ToString::to_string),
+        "digest": verdict.image.as_ref().map(|image| image.digest().to_string()),
+        "result": result(verdict.exit()),
+        "exitCode": verdict.exit().code(),
+        "signatures": signatures,
+        "refused": refused,
+        "error": verdict.error.as_ref().map(|found| error(found)),
+    })
+}
+
+fn attached(attached: &Attached) -> Value {
+    match attached {
+        Attached::ByApi => json!({ "by": "referrers-api" }),
+        Attached::ByFallbackTag(written) => {
+            json!({ "by": "fallback-tag", "settled": written.settled, "writes": written.writes })
+        }
+    }
+}
+
+/// The document of `keyless sign`.
+pub fn sign_images(images: &[SignedImage], exit: Exit) -> Value {
+    let images: Vec<Value> = images
+        .iter()
+        .map(|signed| {
+            let (how, failure) = match &signed.attached {
+                Ok(how) => (how.as_ref().map(attached), None),
+                Err(failure) => (None, Some(error(failure))),
+            };
+            json!({
+                "image": signed.image.given,
+                "reference": signed.image.image.to_string(),
+                "digest": signed.image.image.digest().to_string(),
+                "bundleDigest": crate::crypto::Digest::sha256(signed.bundle.json.as_bytes()).to_string(),
+                "signature": verified(&signed.bundle.verified),
+                "attached": how,
+                "error": failure,
+            })
+        })
+        .collect();
+    head("sign", exit, [("images", images.into())])
+}
+
+/// The document of `keyless sign-blob`.
+pub fn sign_blobs(blobs: &[SignedBlob]) -> Value {
+    let blobs: Vec<Value> = blobs
+        .iter()
+        .map(|blob| {
+            json!({
+                "blob": blob.source.to_string(),
+                "digest": blob.digest.to_string(),
+                "bundle": blob.path.display().to_string(),
+                "signature": verified(&blob.bundle.verified),
+            })
+        })
+        .collect();
+    head("sign-blob", Exit::Accepted, [("blobs", blobs.into())])
+}
+
+/// The document of `keyless verify-blob`.
+pub fn verify_blob(blob: &str, verdict: &VerifiedBlob) -> Value {
+    let digests: Vec<String> = verdict.digests.iter().map(ToString::to_string).collect();
+    let found = json!({
+        "blob": blob,
+        "digests": digests,
+        "bundle": verdict.bundle_path.display().to_string(),
+        "bundleDigest": verdict.bundle.to_string(),
+        "signature": verified(&verdict.verified),
+    });
+    head(
+        "verify-blob",
+        Exit::Accepted,
+        [("blobs", vec![found].into())],
+    )
+}
+
+/// The document of `keyless attach bundle`.
+pub fn attach_bundle(bundles: &[AttachedBundle]) -> Value {
+    let bundles: Vec<Value> = bundles
+        .iter()
+        .map(|bundle| {
+            json!({
+                "reference": bundle.image.to_string(),
+                "digest": bundle.image.digest().to_string(),
+                "bundleDigest": bundle.bundle.to_string(),
+                "signature": verified(&bundle.verified),
+                "attached": attached(&bundle.attached),
+            })
+        })
+        .collect();
+    head(
+        "attach bundle",
+        Exit::Accepted,
+        [("bundles", bundles.into())],
+    )
+}

@@ -1,0 +1,168 @@
+//! Text for people. Whatever came from outside is shown without control characters.
+
+use crate::diagnostic::Diagnostic;
+use crate::flow::Event;
+use crate::flow::verify_image::{ImageVerdict, Refusal};
+use crate::format::certificate_identity::CertificateIdentity;
+use crate::verify::error::shell_quoted;
+use crate::verify::{MatchedSigner, VerifiedBundle};
+
+/// Replaces control characters, so that no name can write to the terminal.
+pub fn plain(text: &str) -> String {
+    let unsafe_char = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars()
+        .map(|c| if unsafe_char(c) { '\u{fffd}' } else { c })
+        .collect()
+}
+
+/// Formats an error: message, facts, hint.
+pub fn error(error: &dyn Diagnostic) -> String {
+    let mut out = format!("error: {}", plain(&error.to_string()));
+    let details = error.details();
+    let width = details
+        .iter()
+        .map(|(name, _)| name.len() + 1)
+        .max()
+        .unwrap_or(0);
+    for (name, value) in &details {
+        out.push_str(&format!(
+            "\n  {:width$} {}",
+            format!("{name}:"),
+            plain(value)
+        ));
+    }
+    if let Some(hint) = error.hint() {
+        out.push_str(&format!("\nhint: {}", plain(&hint)));
+    }
+    out
+}
+
+/// Formats an event; `None` for one that only a terminal's progress shows.
+pub fn event(event: &Event) -> String {
+    match event {
+        Event::TagResolved { reference, pinned } => format!(
+            "warning: {} is a tag and may point elsewhere later; this is about {}",
+            plain(reference),
+            plain(pinned)
+        ),
+        Event::RequestingCertificate { subject, url } => {
+            format!(
+                "requesting a certificate for {} from {}",
+                plain(subject),
+                plain(url)
+            )
+        }
+        Event::Recording { signatures } => {
+            format!("signed {signatures} payload(s), the key is gone; timestamping and logging")
+        }
+        Event::Attaching { image } => format!("attaching the signature to {}", plain(image)),
+        Event::Warning { text } => format!("warning: {}", plain(text)),
+    }
+}
+
+/// Formats what a verdict found, one fact a line.
+pub fn verified(bundle: &VerifiedBundle) -> Vec<String> {
+    let mut lines = Vec::new();
+    match bundle.signer() {
+        MatchedSigner::Identity(identity) => {
+            lines.push(format!("  identity   {}", plain(&identity.subject)));
+            lines.push(format!("  issuer     {}", plain(&identity.issuer)));
+        }
+        MatchedSigner::Key(key) => lines.push(format!("  key        {}", key.fingerprint())),
+    }
+    for entry in bundle.entries() {
+        let how = match (entry.is_proven(), entry.promised_time()) {
+            (true, Some(_)) => "inclusion proven and promised",
+            (true, None) => "inclusion proven",
+            (false, _) => "inclusion promised",
+        };
+        lines.push(format!(
+            "  log index  {} in {} ({how})",
+            entry.log_index(),
+            plain(entry.log_url())
+        ));
+        if let Some(time) = entry.promised_time() {
+            lines.push(format!("  logged     {time}"));
+        }
+    }
+    for timestamp in bundle.timestamps() {
+        lines.push(format!(
+            "  timestamp  {} by {}",
+            timestamp.time(),
+            plain(timestamp.authority())
+        ));
+    }
+    if let Some(statement) = bundle.signature().statement() {
+        for (key, value) in statement
+            .subjects
+            .iter()
+            .flat_map(|subject| &subject.annotations)
+        {
+            lines.push(format!("  annotation {}={}", plain(key), plain(value)));
+        }
+    }
+    lines
+}
+
+/// Formats an image's verdict.
+pub fn image_verdict(verdict: &ImageVerdict) -> Vec<String> {
+    let shown = verdict
+        .image
+        .as_ref()
+        .map_or_else(|| verdict.given.clone(), ToString::to_string);
+    let mut lines = Vec::new();
+    if verdict.error.is_some() {
+        lines.push(format!("refused {}", plain(&shown)));
+    } else {
+        lines.push(format!("verified {}", plain(&shown)));
+    }
+    for accepted in &verdict.accepted {
+        lines.extend(verified(&accepted.verified));
+    }
+    lines
+}
+
+/// Formats what was attached and not accepted; for standard error, and only where it explains a refusal.
+pub fn refusals(verdict: &ImageVerdict) -> Vec<String> {
+    verdict
+        .refused
+        .iter()
+        .map(|refused| {
+            let reason = match &refused.reason {
+                Refusal::Verify(error) => error.to_string(),
+                Refusal::Find(error) => error.to_string(),
+            };
+            format!("  {}: {}", refused.manifest, plain(&reason))
+        })
+        .collect()
+}
+
+/// Formats who claims to have signed, with the flags that would accept each. Nothing of it is verified.
+pub fn claimed(signers: &[CertificateIdentity]) -> Vec<String> {
+    signers
+        .iter()
+        .map(|identity| {
+            plain(&format!(
+                "  --certificate-identity {} --certificate-oidc-issuer {}",
+                shell_quoted(&identity.subject),
+                shell_quoted(&identity.issuer)
+            ))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_write_to_the_terminal() {
+        assert_eq!(
+            plain("a\u{1b}[2Jb\nc\u{202e}d"),
+            "a\u{fffd}[2Jb\u{fffd}c\u{fffd}d"
+        );
+    }
+}
