@@ -130,6 +130,7 @@ impl RekorV1 {
             .route("/api/v1/log/entries", post(create))
             .merge(rekor1_read::routes())
             .fallback(reply::openapi_not_found)
+            .method_not_allowed_fallback(reply::openapi_no_method)
             .with_state(self)
     }
 
