@@ -14,7 +14,8 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AF
 pub use reqwest::{Method, StatusCode, header};
 use url::{Host, Url};
 
-use super::error::{NetError, clean, message_of, redacted};
+use super::error::{NetError, message_of, redacted};
+use crate::diagnostic::clean;
 
 /// Time to establish a connection, name lookup and TLS included. Generous for a transcontinental
 /// handshake, short beside the default `--timeout` of three minutes.

@@ -104,7 +104,7 @@ said() { # said FILE: the line of it that tells most, for the table
 }
 
 keyless_sign_blob() { "${limit[@]}" "$KEYLESS" sign-blob "${keyless_sign[@]}" --overwrite --bundle "$2" "$1"; }
-keyless_sign_image() { "${limit[@]}" "$KEYLESS" sign "${keyless_sign[@]}" -y "$1"; }
+keyless_sign_image() { "${limit[@]}" "$KEYLESS" sign "${keyless_sign[@]}" -y "$@"; }
 cosign_sign_blob() { "${limit[@]}" "$cosign" sign-blob --signing-config "$SIGNING_CONFIG" --trusted-root "$TRUSTED_ROOT" --identity-token "$TOKEN" -y --bundle "$2" "$1"; }
 cosign_sign_image() { "${limit[@]}" "$cosign" sign --signing-config "$SIGNING_CONFIG" --trusted-root "$TRUSTED_ROOT" --identity-token "$TOKEN" -y "$1"; }
 sigstore_python_sign_blob() { "${limit[@]}" "$sigstore_python" --trust-config "$trust_config" sign --identity-token "$TOKEN" --overwrite --bundle "$2" "$1"; }
@@ -188,6 +188,61 @@ image_cells() { # image_cells WHERE REGISTRY-NAME HOST api|tag|api-unfaithful
   if sign_or_note "$where" "$what" cosign cosign_sign_image "$image"; then
     for verifier in keyless cosign; do cell "$where" "$what" cosign $verifier image "$image"; done
   fi
+}
+
+# An index and the images it lists, signed in one go: every one must verify by itself.
+recursive_cells() { # recursive_cells WHERE REGISTRY-NAME HOST
+  local where=$1 what="index, $2" name=$3/matrix/index first second index verifier image good
+  first=$(push_image "$name") && second=$(push_image "$name") && sleep 0.01 &&
+    index=$name@$("$crane" index append -m "$first" -m "$second" -t "$name:index" 2> "$work/index.log" | sed 's/.*@//') ||
+    { note "$where" "$what" "crane push" FAIL "no index"; return; }
+  sign_or_note "$where" "$what" "keyless --recursive" keyless_sign_image "$index" --recursive || return
+  for verifier in keyless cosign; do
+    good=0
+    for image in "$index" "$first" "$second"; do "verify_${verifier}_image" "$IDENTITY" "$image" && good=$((good + 1)); done
+    if [ $good = 3 ]; then note "$where" "$what" "keyless --recursive -> $verifier" PASS "the index and both its images"
+    else note "$where" "$what" "keyless --recursive -> $verifier" FAIL "$good of 3 verify: $(said "$last")"; fi
+  done
+}
+
+# The same flags to both tools must give the same JSON value.
+equal_json() { # equal_json WHERE WHAT FLAG FLAGS...: FLAG is the one that names the output file
+  local where=$1 what=$2 flag=$3 program
+  shift 3
+  for program in keyless cosign; do
+    "${limit[@]}" "$([ $program = keyless ] && echo "$KEYLESS" || echo "$cosign")" "$@" "$flag" "$work/$program.out" > "$work/$program.log" 2>&1 < /dev/null ||
+      { note "$where" "$what" "keyless = cosign" FAIL "$program: $(said "$work/$program.log")"; return; }
+  done
+  if python3 -c 'import json, sys; a, b = (json.load(open(p)) for p in sys.argv[1:]); sys.exit(a != b)' "$work/keyless.out" "$work/cosign.out" 2> "$work/compare.log"; then
+    note "$where" "$what" "keyless = cosign" PASS "equal as JSON values"
+  else
+    note "$where" "$what" "keyless = cosign" FAIL "$(head -c 200 "$work/keyless.out" | tr '\n' ' ')"
+  fi
+}
+
+config_cells() { # config_cells WHERE: files made by `create` of both tools, and signatures made and verified with ours
+  local where=$1 since=start-time=2024-01-01T00:00:00Z blob=$work/config.blob example mine root config version=1 origin=
+  example=(signing-config create --fulcio="url=https://fulcio.example.com,api-version=1,$since,operator=example.com"
+    --rekor="url=https://rekor.example.com,api-version=2,$since,operator=example.com" --rekor-config=ANY
+    --tsa="url=https://tsa.example.com,api-version=1,$since,operator=example.com" --tsa-config=ANY)
+  equal_json "$where" "signing-config create, as documented" --output-file "${example[@]}"
+  equal_json "$where" "signing-config create, EXACT:2, oidc" --out "${example[@]/ANY/EXACT:2}" --oidc-provider="url=https://oidc.example.com,api-version=1,$since,end-time=2030-01-01T00:00:00Z,operator=example.com"
+  if [[ $where == *v2* ]]; then version=2 origin=,origin=$(curl -sf "$SANDBOX_REKOR_URL/api/v2/checkpoint" | head -n1); fi
+  mine=(signing-config create --fulcio="url=$SANDBOX_FULCIO_URL,api-version=1,$since,operator=sandbox" --oidc-provider="url=$SANDBOX_OIDC_URL,api-version=1,$since,operator=sandbox"
+    --rekor="url=$SANDBOX_REKOR_URL,api-version=$version,$since,operator=sandbox" --rekor-config=ANY --tsa="url=$SANDBOX_TSA_URL,api-version=1,$since,operator=sandbox" --tsa-config=ANY)
+  equal_json "$where" "signing-config create, the sandbox" --out "${mine[@]}"
+  config=$work/made.signing_config.json; cp "$work/keyless.out" "$config"
+  equal_json "$where" "trusted-root create, the sandbox" --out trusted-root create \
+    --fulcio="url=$SANDBOX_FULCIO_URL,certificate-chain=$SANDBOX_FULCIO_CHAIN,$since" --rekor="url=$SANDBOX_REKOR_URL,public-key=$SANDBOX_REKOR_KEY,$since$origin" \
+    --ctfe="url=$SANDBOX_CTLOG_URL,public-key=$SANDBOX_CTLOG_KEY,$since" --tsa="url=$SANDBOX_TSA_URL,certificate-chain=$SANDBOX_TSA_CHAIN,$since"
+  root=$work/made.trusted_root.json; cp "$work/keyless.out" "$root"
+  date > "$blob"
+  local TRUSTED_ROOT=$root SIGNING_CONFIG=$config
+  keyless_sign=(--signing-config "$config" --trusted-root "$root") keyless_trust=(--trusted-root "$root")
+  if sign_or_note "$where" "blob, with the files made" keyless keyless_sign_blob "$blob" "$blob.json"; then
+    cell "$where" "blob, with the files made" keyless cosign blob "$blob" "$blob.json"
+  fi
+  keyless_sign=() keyless_trust=()
 }
 
 print_table() { # print_table: every cell in order, then the closing line; status 1 on any failure

@@ -11,7 +11,7 @@ Signs an image on the sandbox through proxies that hold a request, so that the p
 3. while it writes to the registry: the same.
 
 Its writable memory is then read through /proc/PID/mem, which needs root, since the program forbids it to everyone else.
-The public key comes from the request to Fulcio, r from the signature sent to Rekor; tests/memory_scan/main.rs says what
+The public key comes from the request to Fulcio, r from the signature sent to Rekor; tests/interop/memory_scan.rs says what
 a scan covers. Ends with "N passed, N failed".
 """
 import base64
