@@ -357,6 +357,25 @@ async fn other_content_is_not_taken() {
 }
 
 #[tokio::test]
+async fn a_fallback_index_has_the_digest_it_is_announced_with() {
+    let registry = Registry::start(RegistryMode::without_referrers()).await;
+    let attachment = attachment(&registry.image, 1);
+    client()
+        .attach(&registry.subject, &attachment)
+        .await
+        .unwrap();
+    registry.sandbox.set_faults(RegistryFaults {
+        wrong_digest_header: true,
+        ..RegistryFaults::default()
+    });
+    let error = client()
+        .referrers(&registry.subject, None)
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), "registry-digest-mismatch");
+}
+
+#[tokio::test]
 async fn without_announced_digest_the_content_still_has_to_match() {
     let registry = Registry::behind(RegistryMode::default(), |router| {
         altered(router, |_, _, mut reply| {
@@ -576,6 +595,11 @@ async fn giant_replies_are_cut_off() {
         // The cap, and what fits the sockets' buffers.
         assert!(sent.load(Ordering::SeqCst) < 32 << 20, "{head}");
     }
+    // It is refused by its announcement: here nothing would ever come.
+    let announced = "HTTP/1.1 200 OK\r\nContent-Length: 5000000\r\n\r\n".to_owned();
+    let (host, _) = raw_server(announced, b"").await;
+    let error = client().resolve(&image(&host)).await.unwrap_err();
+    assert_eq!(error.code(), "registry-object-too-large");
     // A length that lies low: what is beyond it is not part of the reply, and the rest has no digest.
     let config = serde_json::to_string(&empty_config()).unwrap();
     let manifest = format!("{{\"schemaVersion\":2,\"config\":{config},\"layers\":[]}}");

@@ -224,12 +224,12 @@ async fn registries_without_the_api_answer_in_many_ways() {
 
 #[tokio::test]
 async fn an_error_is_never_an_empty_list() {
-    for (status, exit) in [
-        (401, Exit::Denied),
-        (403, Exit::Denied),
-        (500, Exit::ServiceFailed),
-        (502, Exit::ServiceFailed),
-        (418, Exit::Refused),
+    for (status, code, exit) in [
+        (401, "registry-denied", Exit::Denied),
+        (403, "registry-denied", Exit::Denied),
+        (500, "service-failed", Exit::ServiceFailed),
+        (502, "service-failed", Exit::ServiceFailed),
+        (418, "service-refused", Exit::Refused),
     ] {
         for path in ["/referrers/", "/manifests/sha256-"] {
             let registry = Registry::behind(RegistryMode::without_referrers(), move |router| {
@@ -245,7 +245,11 @@ async fn an_error_is_never_an_empty_list() {
                 .referrers(&registry.subject, None)
                 .await
                 .unwrap_err();
-            assert_eq!(error.exit(), exit, "{status} {path}");
+            assert_eq!(
+                (error.code(), error.exit()),
+                (code, exit),
+                "{status} {path}"
+            );
         }
     }
 }
