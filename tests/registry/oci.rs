@@ -1,5 +1,7 @@
 //! Honest registries of every kind.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::http::{StatusCode, header};
@@ -380,4 +382,33 @@ async fn announced_and_stated_media_types_agree() {
         "{error:?}"
     );
     assert_eq!(error.exit(), Exit::BadReply);
+}
+
+#[tokio::test]
+async fn a_blob_the_registry_forgets_for_a_moment_is_looked_after() {
+    for (refusals, good) in [(2, true), (u32::MAX, false)] {
+        let refused = Arc::new(AtomicU32::new(0));
+        let count = refused.clone();
+        let registry = Registry::behind(RegistryMode::default(), move |router| {
+            altered(router, move |method, path, reply| {
+                if method == "PUT" && path.contains("/manifests/") {
+                    let before = count.fetch_add(1, Ordering::SeqCst);
+                    if before < refusals {
+                        let body = r#"{"errors":[{"code":"DIGEST_INVALID"},{"code":"MANIFEST_BLOB_UNKNOWN"}]}"#;
+                        return (StatusCode::BAD_REQUEST, body).into_response();
+                    }
+                }
+                reply
+            })
+        })
+        .await;
+        let attached = client()
+            .attach(&registry.subject, &attachment(&registry.image, 1))
+            .await;
+        assert_eq!(attached.is_ok(), good, "{attached:?}");
+        if let Err(error) = attached {
+            assert_eq!(error.code(), "registry-object-missing");
+            assert_eq!(refused.load(Ordering::SeqCst), 5);
+        }
+    }
 }
