@@ -19,6 +19,7 @@ use super::ca::{self, Authority};
 use super::clock;
 use super::error::SandboxError;
 use super::faults::{Faults, PlainFault};
+use super::profile;
 use super::reply;
 use super::store::Store;
 use super::timestamp_token::{
@@ -94,7 +95,7 @@ impl Tsa {
             true => Int::new(&[1, 2, 3]).map(Some),
             false => Ok(request.nonce),
         };
-        let serial = ca::serial_bytes()?;
+        let serial = profile::serial_bytes()?;
         let time = u64::try_from(clock::now().seconds()).unwrap_or(0);
         imprint
             .and_then(|imprint| {
@@ -181,7 +182,13 @@ async fn timestamp(State(tsa): State<Arc<Tsa>>, headers: HeaderMap, body: Bytes)
         return failed(StatusCode::BAD_REQUEST);
     };
     match tsa.stamp(request) {
-        Ok(Some(der)) => ([(header::CONTENT_TYPE, REPLY)], der).into_response(),
+        Ok(Some(der)) => {
+            let status = match tsa.faults.has(PlainFault::Tsa201) {
+                true => StatusCode::CREATED,
+                false => StatusCode::OK,
+            };
+            (status, [(header::CONTENT_TYPE, REPLY)], der).into_response()
+        }
         Ok(None) => failed(StatusCode::BAD_REQUEST),
         Err(_) => failed(StatusCode::INTERNAL_SERVER_ERROR),
     }
