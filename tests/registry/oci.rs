@@ -277,21 +277,24 @@ async fn passing_faults_are_sat_out() {
             ..RegistryFaults::default()
         },
     ];
-    for mode in [RegistryMode::default(), RegistryMode::without_referrers()] {
-        for fault in faults.clone() {
-            let registry = Registry::start(RegistryMode {
-                relative_location: fault.fail > 0,
-                ..mode.clone()
-            })
-            .await;
-            registry.sandbox.set_faults(fault.clone());
-            let attachment = attachment(&registry.image, 1);
-            let attached = client().attach(&registry.subject, &attachment).await;
-            assert!(attached.is_ok(), "{fault:?}: {attached:?}");
-            let listed = client().referrers(&registry.subject, None).await.unwrap();
-            assert_eq!(listed.descriptors.len(), 1, "{fault:?}");
-        }
-    }
+    let modes = [RegistryMode::default(), RegistryMode::without_referrers()];
+    let cases = modes
+        .iter()
+        .flat_map(|mode| faults.iter().map(move |fault| (mode, fault)));
+    join_all(cases.map(|(mode, fault)| async move {
+        let registry = Registry::start(RegistryMode {
+            relative_location: fault.fail > 0,
+            ..mode.clone()
+        })
+        .await;
+        registry.sandbox.set_faults(fault.clone());
+        let attachment = attachment(&registry.image, 1);
+        let attached = client().attach(&registry.subject, &attachment).await;
+        assert!(attached.is_ok(), "{fault:?}: {attached:?}");
+        let listed = client().referrers(&registry.subject, None).await.unwrap();
+        assert_eq!(listed.descriptors.len(), 1, "{fault:?}");
+    }))
+    .await;
 }
 
 #[tokio::test]
