@@ -107,7 +107,7 @@ def inside():
         both = runner.run(SIGN, {"keyless-path": KEYLESS, "images": f"{images[0]}\n  {images[1]}\n"}, ambient, work)
         check("sign: with the job's own token, two images", both.status == 0 and both.outputs["digests"].split() == digests, last(both))
         check("sign: the token service was asked once, for sigstore, with the request token",
-              [(q.get("audience"), h) for q, h in service.asked] == [(["sigstore"], "Bearer request-token")], str(service.asked))
+              [(q.get("audience"), h.lower()) for q, h in service.asked] == [(["sigstore"], "bearer request-token")], str(service.asked))
         both = runner.run(VERIFY, {**who, "images": " ".join(images)}, base, work)
         check("verify: two images", both.status == 0 and both.outputs["digests"].split() == digests, last(both))
         nobody = runner.run(SIGN, {"keyless-path": KEYLESS, "images": images[0]}, base, work)
