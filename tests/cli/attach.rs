@@ -91,7 +91,7 @@ fn one_failure_of_several_is_told_apart() {
         .run()
         .exits(43);
     let images = run.json()["images"].clone();
-    assert_eq!(images[0]["error"]["code"], "service-denied", "{run:#?}");
+    assert_eq!(images[0]["error"]["code"], "registry-denied", "{run:#?}");
     assert!(images[1]["error"].is_null());
     assert_eq!(images[1]["attached"]["by"], "referrers-api");
     verify(&world, &here).exits(0);
@@ -169,7 +169,7 @@ fn tampered_with_it_is_refused() {
     world.write("tampered.json", bundle.to_string());
     let run = attach(&world, &image, "tampered.json");
     assert!(matches!(run.code, Some(20..=39)), "{run:#?}");
-    for (content, code) in [("", "bundle-invalid"), ("{}", "bundle-malformed")] {
+    for (content, code) in [("", "bundle-invalid"), ("{}", "bundle-version")] {
         world.write("tampered.json", content);
         attach(&world, &image, "tampered.json").fails(22, code);
     }

@@ -512,10 +512,12 @@ pub fn answering(
     serve(world, Router::new().fallback(handler))
 }
 
-/// An address of this machine where nobody listens.
-pub fn nobody() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
+/// An address of this machine where nobody listens, as long as the socket is kept.
+pub fn nobody() -> (tokio::net::TcpSocket, String) {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap().to_string();
+    (socket, address)
 }
 
 /// Digest of a file's content as the command line writes it.

@@ -118,7 +118,7 @@ fn a_verdict_says_who_when_and_where() {
         .shows(&format!("verified {}", image.by_digest()))
         .shows(&format!("  identity   {IDENTITY}"))
         .shows(&format!("  issuer     {}", world.sandbox.issuer()))
-        .shows("  log index  0 in ")
+        .shows("  log index  1 in ")
         .shows("  logged     ");
     assert_eq!(run.stderr, "");
     let flags = world.expecting();
@@ -126,7 +126,7 @@ fn a_verdict_says_who_when_and_where() {
     let (_, verdict) = judge(&world, &image, &flags);
     let signature = &verdict["signatures"][0];
     assert_eq!(signature["signer"]["identity"], IDENTITY);
-    assert_eq!(signature["logEntries"][0]["logIndex"], 0);
+    assert_eq!(signature["logEntries"][0]["logIndex"], 1);
     assert_eq!(signature["logEntries"][0]["inclusionProven"], true);
     assert_eq!(signature["predicateType"], COSIGN_SIGN);
     assert!(signature["observedTimes"][0]["time"].is_string());
@@ -538,7 +538,8 @@ fn a_registry_that_serves_other_content_is_not_believed() {
 #[test]
 fn a_registry_that_is_not_there() {
     let world = World::new();
-    let image = format!("{}/team/app@{}", crate::support::nobody(), sha256("x"));
+    let (_kept, nobody) = crate::support::nobody();
+    let image = format!("{nobody}/team/app@{}", sha256("x"));
     let run = world
         .keyless("verify --output json")
         .arg(image)

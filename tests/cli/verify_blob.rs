@@ -201,7 +201,7 @@ fn a_bundle_without_what_it_needs_is_refused() {
         })
     };
     let entry = "/verificationMaterial/tlogEntries/0";
-    remove("", "mediaType").fails(22, "bundle-malformed");
+    remove("", "mediaType").fails(22, "bundle-version");
     remove("", "messageSignature").fails(22, "bundle-invalid");
     remove("/verificationMaterial", "certificate").fails(22, "bundle-invalid");
     remove(entry, "inclusionProof").fails(22, "bundle-invalid");
