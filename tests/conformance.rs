@@ -107,6 +107,10 @@ fn judge(dir: &Path, case: &serde_json::Value, by_digest: bool) -> Result<(), St
 }
 
 #[test]
+#[expect(
+    clippy::print_stderr,
+    reason = "a test that judges nothing must say so"
+)]
 fn every_case_has_its_verdict_and_its_reason() {
     let Some(dir) = std::env::var_os("KEYLESS_CONFORMANCE_DIR").map(PathBuf::from) else {
         eprintln!("KEYLESS_CONFORMANCE_DIR is not set: the public conformance cases were not read");

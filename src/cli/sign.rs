@@ -68,7 +68,7 @@ pub(crate) fn run(arguments: SignArguments, context: &Context) -> Exit {
         Ok(output) => output,
         Err(exit) => return exit,
     };
-    let request = match request(&arguments) {
+    let request = match request(&arguments, &output) {
         Ok(request) => request,
         Err(error) => return fail_with(output, "sign", &*error),
     };
@@ -84,7 +84,10 @@ pub(crate) fn run(arguments: SignArguments, context: &Context) -> Exit {
     }
 }
 
-fn request(arguments: &SignArguments) -> Result<SignImageRequest, Box<dyn Diagnostic>> {
+fn request(
+    arguments: &SignArguments,
+    shown: &Output,
+) -> Result<SignImageRequest, Box<dyn Diagnostic>> {
     if !arguments.upload && arguments.bundle.is_none() {
         return Err(Box::new(UsageError::Conflict {
             what: "--upload=false without --bundle would leave nothing behind",
@@ -95,14 +98,23 @@ fn request(arguments: &SignArguments) -> Result<SignImageRequest, Box<dyn Diagno
     let bundle = arguments
         .bundle
         .as_deref()
-        .map(|path| OutputFile::prepare(path, arguments.overwrite));
+        .map(|path| OutputFile::prepare(path, arguments.overwrite))
+        .transpose()
+        .map_err(|error| -> Box<dyn Diagnostic> { Box::new(error) })?;
+    if bundle
+        .as_ref()
+        .is_some_and(|bundle| shown.is_same_place(bundle))
+    {
+        return Err(Box::new(UsageError::Conflict {
+            what: "--bundle and --output-file would be the same file",
+            hint: "give each a name of its own",
+        }));
+    }
     Ok(SignImageRequest {
         images: images(&arguments.images).map_err(boxed)?,
         annotations: arguments.annotations.map().map_err(boxed)?,
         recursive: arguments.recursive,
-        bundle: bundle
-            .transpose()
-            .map_err(|error| -> Box<dyn Diagnostic> { Box::new(error) })?,
+        bundle,
         upload: arguments.upload,
         signing: arguments.signing.options(&arguments.trust),
     })

@@ -7,13 +7,13 @@ use clap::Args;
 use super::arguments::{SigningArguments, TrustArguments, UsageError};
 use super::{Context, fail_with, finish, run_async};
 use crate::diagnostic::{Diagnostic, Exit};
-use crate::flow::sign_blob::{BlobSource, SignBlobRequest, sign_blobs};
+use crate::flow::sign_blob::{BlobSource, SignBlobError, SignBlobRequest, sign_blobs};
 use crate::flow::verify_blob::default_bundle_path;
-use crate::host::files::OutputFile;
+use crate::host::files::{FileError, OutputFile};
 use crate::host::hardening::harden;
 use crate::net::HttpClient;
 use crate::output::human::{self, plain};
-use crate::output::{Format, document, note};
+use crate::output::{Format, Output, document, note};
 
 /// Sign files; the bundle of FILE is written to FILE.sigstore.json.
 ///
@@ -51,7 +51,7 @@ pub(crate) fn run(arguments: SignBlobArguments, context: &Context) -> Exit {
         Ok(output) => output,
         Err(exit) => return exit,
     };
-    let request = match request(&arguments) {
+    let request = match request(&arguments, &output) {
         Ok(request) => request,
         Err(error) => return fail_with(output, "sign-blob", &*error),
     };
@@ -76,13 +76,20 @@ pub(crate) fn run(arguments: SignBlobArguments, context: &Context) -> Exit {
             finish(output, Exit::Accepted)
         }
         Err(error) => {
-            note("no bundle was written");
+            // The one error that may come after a bundle of another file was written.
+            let writing = FileError::is_of_writing;
+            if !matches!(&error, SignBlobError::File(error) if writing(error)) {
+                note("no bundle was written");
+            }
             fail_with(output, "sign-blob", &error)
         }
     }
 }
 
-fn request(arguments: &SignBlobArguments) -> Result<SignBlobRequest, Box<dyn Diagnostic>> {
+fn request(
+    arguments: &SignBlobArguments,
+    shown: &Output,
+) -> Result<SignBlobRequest, Box<dyn Diagnostic>> {
     let conflict = |what, hint| -> Result<PathBuf, Box<dyn Diagnostic>> {
         Err(Box::new(UsageError::Conflict { what, hint }))
     };
@@ -116,7 +123,7 @@ fn request(arguments: &SignBlobArguments) -> Result<SignBlobRequest, Box<dyn Dia
         {
             // Found unreadable here, before a token or certificate is spent on it.
             std::fs::File::open(path).map_err(|source| -> Box<dyn Diagnostic> {
-                Box::new(crate::host::files::FileError::Read {
+                Box::new(FileError::Read {
                     path: path.display().to_string(),
                     source,
                 })
@@ -124,6 +131,13 @@ fn request(arguments: &SignBlobArguments) -> Result<SignBlobRequest, Box<dyn Dia
         }
         let output = OutputFile::prepare(&path, arguments.overwrite)
             .map_err(|error| -> Box<dyn Diagnostic> { Box::new(error) })?;
+        let taken = |(_, other): &(BlobSource, OutputFile)| other.is_same_place(&output);
+        if shown.is_same_place(&output) || blobs.iter().any(taken) {
+            conflict(
+                "two outputs would be the same file",
+                "give each file once, and each output a name of its own",
+            )?;
+        }
         blobs.push((source, output));
     }
     Ok(SignBlobRequest {

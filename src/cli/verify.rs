@@ -110,8 +110,12 @@ async fn show_claimed(
 fn show(mut output: Output, verdicts: &[ImageVerdict]) -> Exit {
     let mut exit = Exit::Accepted;
     for verdict in verdicts {
+        // What is not accepted is no data: its line goes with the error that explains it.
         for line in human::image_verdict(verdict) {
-            output.line(line);
+            match verdict.error {
+                None => output.line(line),
+                Some(_) => note(line),
+            }
         }
         if let Some(error) = &verdict.error {
             exit = exit.worst(fail(error));

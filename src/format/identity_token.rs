@@ -6,6 +6,7 @@
 use serde::Deserialize;
 
 use super::limits;
+use super::protojson::decode_base64;
 use crate::crypto::{Secret, UnixTime};
 use crate::diagnostic::{Diagnostic, Exit};
 
@@ -182,8 +183,13 @@ impl IdentityToken {
         if parts.len() != 3 || !parts.iter().all(|part| base64url(part)) {
             return malformed("it is not three base64url parts joined by dots");
         }
+        type Object = serde_json::Map<String, serde_json::Value>;
+        let header = decode_base64(parts[0]);
+        if header.is_none_or(|json| serde_json::from_slice::<Object>(&json).is_err()) {
+            return malformed("its header is no JSON object");
+        }
         let Ok(claims) = jsonwebtoken::dangerous::insecure_decode_claims::<Claims>(text) else {
-            return malformed("its header or claim set cannot be read, or lacks iss, aud or exp");
+            return malformed("its claim set cannot be read, or lacks iss, aud or exp");
         };
         let token = IdentityToken {
             raw: Secret::new(text.to_owned()),

@@ -42,6 +42,13 @@ pub enum FileError {
     },
 }
 
+impl FileError {
+    /// Returns whether a file could not be written, rather than not be read.
+    pub fn is_of_writing(&self) -> bool {
+        matches!(self, FileError::Exists { .. } | FileError::Write { .. })
+    }
+}
+
 impl Diagnostic for FileError {
     fn code(&self) -> &'static str {
         match self {
@@ -194,6 +201,15 @@ impl OutputFile {
     /// Returns where the file will be.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Returns whether another output would be the same file, however its path is written.
+    pub fn is_same_place(&self, other: &OutputFile) -> bool {
+        let folder = |file: &OutputFile| {
+            let folder = file.temporary.path().parent()?;
+            fs::canonicalize(folder).ok()
+        };
+        self.path.file_name() == other.path.file_name() && folder(self) == folder(other)
     }
 
     /// Writes the content and puts the file in place.

@@ -3,7 +3,7 @@
 use reqwest::StatusCode;
 use url::Url;
 
-use crate::diagnostic::{Diagnostic, Exit};
+use crate::diagnostic::{Diagnostic, Exit, clean};
 
 /// A failed exchange with a service. URLs in it are already redacted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -191,36 +191,6 @@ pub fn redacted(url: &Url) -> String {
         return clean(&format!("{shown}?{}", pairs.join("&")), 400);
     }
     clean(shown.as_str(), 400)
-}
-
-/// Makes foreign text printable: control characters (a terminal obeys them) become spaces, runs of
-/// white space collapse, and the length is cut to `limit` characters.
-pub fn clean(text: &str, limit: usize) -> String {
-    let mut shown = String::new();
-    let mut count = 0;
-    let words = text
-        .split(|c: char| c.is_control() || c.is_whitespace() || is_bidi_control(c))
-        .filter(|word| !word.is_empty());
-    for (i, word) in words.enumerate() {
-        if i > 0 {
-            shown.push(' ');
-            count += 1;
-        }
-        for c in word.chars() {
-            if count >= limit {
-                shown.push('…');
-                return shown;
-            }
-            shown.push(c);
-            count += 1;
-        }
-    }
-    shown
-}
-
-/// Characters that reorder what a terminal shows (Unicode TR 36, "Trojan Source").
-fn is_bidi_control(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Finds the service's own words in an error body: `{"message"}` (Fulcio, Rekor), `{"errors":[..]}`

@@ -65,9 +65,20 @@ struct Answer {
     signed_certificate_detached_sct: Option<Issued>,
 }
 
+impl Issued {
+    /// Without a CT log, Fulcio uses the detached form and leaves the timestamp out.
+    fn has_detached_sct(&self) -> bool {
+        self.signed_certificate_timestamp
+            .as_ref()
+            .is_some_and(|sct| !sct.is_empty())
+    }
+}
+
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Issued {
     chain: Chain,
+    signed_certificate_timestamp: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -125,7 +136,9 @@ pub async fn request_certificate(
         answer.signed_certificate_detached_sct,
     ) {
         (Some(issued), None) => issued,
-        (None, Some(_)) => return Err(FulcioError::DetachedSct),
+        (None, Some(issued)) if issued.has_detached_sct() => return Err(FulcioError::DetachedSct),
+        // Whoever asks for an SCT will not find one.
+        (None, Some(issued)) => issued,
         _ => return Err(reply.bad("a certificate chain", "none, or two").into()),
     };
     if issued.chain.certificates.len() > limits::CHAIN_CERTIFICATES {

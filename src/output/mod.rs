@@ -46,6 +46,13 @@ impl Output {
         })
     }
 
+    /// Returns whether `--output-file` names the same file as another output.
+    pub fn is_same_place(&self, other: &OutputFile) -> bool {
+        self.file
+            .as_ref()
+            .is_some_and(|file| file.is_same_place(other))
+    }
+
     /// Returns how results are shown.
     pub fn format(&self) -> Format {
         self.format

@@ -103,9 +103,11 @@ pub enum PlainFault {
     TsaTwoEkus,
     /// No ESSCertIDv2 attribute.
     TsaNoSigningCertificate,
+    /// 201 instead of 200. Legal; Sigstore's authority can be configured so.
+    Tsa201,
 }
 
-const PLAIN: [(&str, PlainFault); 19] = [
+const PLAIN: [(&str, PlainFault); 20] = [
     ("fulcio-wrong-identity", PlainFault::FulcioWrongIdentity),
     ("fulcio-wrong-issuer", PlainFault::FulcioWrongIssuer),
     ("fulcio-wrong-key", PlainFault::FulcioWrongKey),
@@ -128,6 +130,7 @@ const PLAIN: [(&str, PlainFault); 19] = [
         "tsa-no-signing-certificate",
         PlainFault::TsaNoSigningCertificate,
     ),
+    ("tsa-201", PlainFault::Tsa201),
 ];
 
 /// General faults, spelled after the service's name.

@@ -23,13 +23,14 @@ use crate::crypto::{Certificate, HashAlgorithm, PublicKey, TimeRange};
 use crate::format::protojson::{self, null_as_default};
 use crate::format::sct;
 
-use super::ca::{Authority, Leaf};
+use super::ca::Authority;
 use super::clock;
 use super::ct::{self, CtLog, Subject};
 use super::error::SandboxError;
 use super::faults::{Faults, PlainFault};
 use super::identity::{Principal, SubjectName};
 use super::keys::EcdsaKey;
+use super::leaf::Leaf;
 use super::oidc::{AUDIENCE, Issuer};
 use super::reply::{self, Grpc};
 

@@ -5,7 +5,7 @@
 //! what the public services check and refuse what those refuse; [`Faults`] make them misbehave. What is
 //! missing is only who runs them: anybody gets a token for any identity.
 //!
-//! Start with [`Sandbox::start`]; one file per service, [`server`] under all of them.
+//! Start with [`Sandbox::start`]; one file per service, `server` under all of them.
 
 mod ca;
 mod clock;
@@ -14,13 +14,17 @@ mod ct;
 mod error;
 mod faults;
 mod fulcio;
+mod gate;
 mod identity;
 mod keys;
+mod leaf;
 mod material;
 mod oidc;
+mod profile;
 pub mod registry;
 mod rekor1;
 mod rekor1_entry;
+mod rekor1_read;
 mod rekor2;
 mod rekor2_entry;
 mod reply;
@@ -46,12 +50,13 @@ use material::Material;
 use oidc::Issuer;
 use registry::SandboxRegistry;
 use request_log::RequestLog;
-use server::Ports;
+use server::{Phase, Ports};
 use services::Services;
 use store::Store;
 use tuf::Tuf;
 
-pub use config::{RekorVersion, SandboxConfig};
+pub use crate::trust::signing_config::RekorVersion;
+pub use config::SandboxConfig;
 pub use error::SandboxError;
 pub use faults::{Fault, Faults, PlainFault, Struck};
 pub use oidc::{TokenKind, TokenRequest};
@@ -60,7 +65,7 @@ pub use request_log::{RequestCounts, RequestRecord, Service};
 /// Longest that [`Sandbox::stop`] waits for answers that are under way.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A running sandbox. Dropping it stops it too, without waiting for answers that are under way.
+/// A running sandbox. Dropping it stops it too, cutting the answers that are under way.
 pub struct Sandbox {
     material: Material,
     issuer: Arc<Issuer>,
@@ -73,7 +78,7 @@ pub struct Sandbox {
     files: PathBuf,
     /// Removed when the sandbox goes, if its files were not asked for.
     _temporary: Option<tempfile::TempDir>,
-    stop: watch::Sender<bool>,
+    phase: watch::Sender<Phase>,
     tasks: Vec<JoinHandle<()>>,
     /// Holds the lock of the directory.
     _store: Store,
@@ -109,7 +114,7 @@ impl Sandbox {
                 (Some(dir), path)
             }
         };
-        let (stop, stopping) = watch::channel(false);
+        let (phase, phases) = watch::channel(Phase::Running);
         let Services {
             issuer,
             registry,
@@ -129,7 +134,7 @@ impl Sandbox {
         ];
         let tasks = routers
             .into_iter()
-            .map(|(bound, router)| bound.serve(router, &config.faults, &requests, &stopping))
+            .map(|(bound, router)| bound.serve(router, &config.faults, &requests, &phases))
             .collect();
         let sandbox = Sandbox {
             material,
@@ -142,7 +147,7 @@ impl Sandbox {
             requests,
             files,
             _temporary: temporary,
-            stop,
+            phase,
             tasks,
             _store: store,
         };
@@ -242,22 +247,19 @@ impl Sandbox {
         self.requests.records()
     }
 
-    /// Stops every service and waits, not for long, until none answers any more.
+    /// Stops every service: no new requests, a short while for answers under way, then the connections
+    /// that are left are cut.
     pub async fn stop(mut self) {
-        self.stop.send_replace(true);
-        let tasks = std::mem::take(&mut self.tasks);
-        let ended = futures_util::future::join_all(tasks);
-        // A client may hold an answer that never ends; it is left to the runtime.
+        self.phase.send_replace(Phase::Stopping);
+        let ended = futures_util::future::join_all(std::mem::take(&mut self.tasks));
+        // Those that take longer are cut by dropping.
         let _ = tokio::time::timeout(STOP_TIMEOUT, ended).await;
     }
 }
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
-        self.stop.send_replace(true);
-        for task in &self.tasks {
-            task.abort();
-        }
+        self.phase.send_replace(Phase::Cut);
     }
 }
 

@@ -6,13 +6,11 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::body::Bytes;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
+use axum::routing::post;
 use axum::{Json, Router};
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::crypto::Digest;
@@ -25,27 +23,25 @@ use super::error::SandboxError;
 use super::faults::{Faults, PlainFault};
 use super::keys::EcdsaKey;
 use super::rekor1_entry;
+use super::rekor1_read;
 use super::reply;
 use super::store::Store;
 use super::tree::{self, Tree};
-
-/// Entries in one `entries/retrieve` at most (sigstore/rekor openapi.yaml).
-const RETRIEVED: usize = 10;
 
 /// The service.
 pub(super) struct RekorV1 {
     key: EcdsaKey,
     stranger: EcdsaKey,
     log_id: [u8; 32],
-    tree_id: u64,
+    pub(super) tree_id: u64,
     /// Name under which checkpoints are signed: host and port, as the real server is configured.
     name: String,
     faults: Faults,
     state: Mutex<Log>,
 }
 
-struct Log {
-    tree: Tree,
+pub(super) struct Log {
+    pub(super) tree: Tree,
     entries: Vec<Entry>,
 }
 
@@ -121,7 +117,7 @@ impl RekorV1 {
         &self.key
     }
 
-    fn log(&self) -> MutexGuard<'_, Log> {
+    pub(super) fn log(&self) -> MutexGuard<'_, Log> {
         self.state.lock().expect("no holder of this lock panics")
     }
 
@@ -131,13 +127,10 @@ impl RekorV1 {
 
     pub(super) fn router(self: Arc<Self>) -> Router {
         Router::new()
-            .route("/api/v1/log/entries", post(create).get(by_index))
-            .route("/api/v1/log/entries/retrieve", post(retrieve))
-            .route("/api/v1/log/entries/{id}", get(by_id))
-            .route("/api/v1/log", get(tree_state))
-            .route("/api/v1/log/proof", get(consistency))
-            .route("/api/v1/log/publicKey", get(public_key))
+            .route("/api/v1/log/entries", post(create))
+            .merge(rekor1_read::routes())
             .fallback(reply::openapi_not_found)
+            .method_not_allowed_fallback(reply::openapi_no_method)
             .with_state(self)
     }
 
@@ -146,7 +139,7 @@ impl RekorV1 {
         format!("{:016x}{}", self.tree_id, hex::encode(leaf))
     }
 
-    fn checkpoint(&self, size: u64, root: &Hash) -> String {
+    pub(super) fn checkpoint(&self, size: u64, root: &Hash) -> String {
         let origin = format!("{} - {}", self.name, self.tree_id);
         let key = match self.has(PlainFault::RekorBadCheckpoint) {
             true => &self.stranger,
@@ -159,7 +152,7 @@ impl RekorV1 {
 
     /// Writes an entry as every reading and writing operation answers it, with a proof for the tree as
     /// it is now.
-    fn entry_json(&self, log: &Log, index: usize) -> Option<(String, Value)> {
+    pub(super) fn entry_json(&self, log: &Log, index: usize) -> Option<(String, Value)> {
         let entry = log.entries.get(index)?;
         let leaf = log.tree.hashes()[index];
         let root = log.tree.root();
@@ -233,7 +226,7 @@ impl RekorV1 {
     }
 
     /// Finds the entry of a 64- or 80-digit id.
-    fn find(&self, log: &Log, id: &str) -> Option<usize> {
+    pub(super) fn find(&self, log: &Log, id: &str) -> Option<usize> {
         let (tree_id, uuid) = id.split_at(id.len() - 64);
         if !tree_id.is_empty() && u64::from_str_radix(tree_id, 16) != Ok(self.tree_id) {
             return None;
@@ -243,7 +236,8 @@ impl RekorV1 {
     }
 }
 
-fn one(id: String, value: Value) -> Value {
+/// Makes the answer of one entry: an object whose only member is named by the entry's id.
+pub(super) fn one(id: String, value: Value) -> Value {
     Value::Object(Map::from_iter([(id, value)]))
 }
 
@@ -270,195 +264,4 @@ async fn create(State(rekor): State<Arc<RekorV1>>, headers: HeaderMap, body: Byt
         let message = "unexpected error communicating with transparency log";
         reply::openapi_status(StatusCode::INTERNAL_SERVER_ERROR, message)
     })
-}
-
-fn not_found() -> Response {
-    // The real server has no body here.
-    StatusCode::NOT_FOUND.into_response()
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct IndexQuery {
-    log_index: usize,
-}
-
-async fn by_index(
-    State(rekor): State<Arc<RekorV1>>,
-    query: Result<Query<IndexQuery>, QueryRejection>,
-) -> Response {
-    let Ok(Query(query)) = query else {
-        let message = "logIndex in query is required";
-        return reply::openapi(StatusCode::UNPROCESSABLE_ENTITY, 602, message);
-    };
-    match rekor.entry_json(&rekor.log(), query.log_index) {
-        Some((id, value)) => Json(one(id, value)).into_response(),
-        None => not_found(),
-    }
-}
-
-fn is_id(id: &str) -> bool {
-    matches!(id.len(), 64 | 80) && id.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-async fn by_id(State(rekor): State<Arc<RekorV1>>, Path(id): Path<String>) -> Response {
-    if !is_id(&id) {
-        let message = "entryUUID in path should match '^([0-9a-fA-F]{64}|[0-9a-fA-F]{80})$'";
-        return reply::openapi(StatusCode::UNPROCESSABLE_ENTITY, 605, message);
-    }
-    let log = rekor.log();
-    let entry = rekor.find(&log, &id);
-    match entry.and_then(|index| rekor.entry_json(&log, index)) {
-        Some((id, value)) => Json(one(id, value)).into_response(),
-        None => not_found(),
-    }
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Retrieval {
-    #[serde(rename = "entryUUIDs")]
-    entry_uuids: Option<Vec<String>>,
-    log_indexes: Option<Vec<usize>>,
-    entries: Option<Vec<Value>>,
-}
-
-/// Entries by id, index or content; those that are not there are left out.
-async fn retrieve(State(rekor): State<Arc<RekorV1>>, body: Bytes) -> Response {
-    let wanted: Retrieval = match serde_json::from_slice(&body) {
-        Ok(wanted) => wanted,
-        Err(error) => {
-            return reply::openapi_status(StatusCode::BAD_REQUEST, &error.to_string());
-        }
-    };
-    let counts = [
-        ("entryUUIDs", wanted.entry_uuids.as_ref().map(Vec::len)),
-        ("logIndexes", wanted.log_indexes.as_ref().map(Vec::len)),
-        ("entries", wanted.entries.as_ref().map(Vec::len)),
-    ];
-    for (name, count) in counts {
-        let (code, message) = match count {
-            Some(0) => (612, format!("{name} in body should have at least 1 items")),
-            Some(RETRIEVED..) if count > Some(RETRIEVED) => (
-                611,
-                format!("{name} in body should have at most {RETRIEVED} items"),
-            ),
-            _ => continue,
-        };
-        return reply::openapi(StatusCode::UNPROCESSABLE_ENTITY, code, &message);
-    }
-    let log = rekor.log();
-    let mut found: Vec<Option<usize>> = Vec::new();
-    for id in wanted.entry_uuids.iter().flatten() {
-        if !is_id(id) {
-            let message = "entryUUIDs in body should match '^([0-9a-fA-F]{64}|[0-9a-fA-F]{80})$'";
-            return reply::openapi(StatusCode::UNPROCESSABLE_ENTITY, 605, message);
-        }
-        found.push(rekor.find(&log, id));
-    }
-    found.extend(
-        wanted
-            .log_indexes
-            .iter()
-            .flatten()
-            .map(|index| Some(*index)),
-    );
-    for proposed in wanted.entries.iter().flatten() {
-        match rekor1_entry::canonicalize(proposed.to_string().as_bytes()) {
-            Ok(body) => found.push(log.tree.position(&merkle::leaf_hash(&body))),
-            Err(refusal) => return refusal.into_response(),
-        }
-    }
-    let entries: Vec<_> = found
-        .into_iter()
-        .flatten()
-        .filter_map(|index| rekor.entry_json(&log, index))
-        .map(|(id, value)| one(id, value))
-        .collect();
-    Json(entries).into_response()
-}
-
-async fn tree_state(State(rekor): State<Arc<RekorV1>>) -> Json<Value> {
-    let (root, size) = {
-        let log = rekor.log();
-        (log.tree.root(), log.tree.size())
-    };
-    Json(json!({
-        "inactiveShards": null,
-        "rootHash": hex::encode(root),
-        "signedTreeHead": rekor.checkpoint(size, &root),
-        "treeID": rekor.tree_id.to_string(),
-        "treeSize": size,
-    }))
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ProofQuery {
-    #[serde(default = "first_size")]
-    first_size: usize,
-    last_size: Option<usize>,
-    #[serde(rename = "treeID")]
-    tree_id: Option<String>,
-}
-
-fn first_size() -> usize {
-    1
-}
-
-async fn consistency(
-    State(rekor): State<Arc<RekorV1>>,
-    query: Result<Query<ProofQuery>, QueryRejection>,
-) -> Response {
-    let unprocessable =
-        |code, message| reply::openapi(StatusCode::UNPROCESSABLE_ENTITY, code, message);
-    let Ok(Query(query)) = query else {
-        return unprocessable(601, "firstSize and lastSize in query must be numbers");
-    };
-    let Some(last) = query.last_size else {
-        return unprocessable(602, "lastSize in query is required");
-    };
-    let first = query.first_size;
-    if last == 0 {
-        return unprocessable(
-            609,
-            "lastSize in query should be greater than or equal to 1",
-        );
-    }
-    if first == 0 {
-        return unprocessable(
-            609,
-            "firstSize in query should be greater than or equal to 1",
-        );
-    }
-    let bad = |message: String| reply::openapi_status(StatusCode::BAD_REQUEST, &message);
-    if first > last {
-        return bad(format!(
-            "firstSize({first}) must be less than lastSize({last})"
-        ));
-    }
-    if query
-        .tree_id
-        .is_some_and(|id| id != rekor.tree_id.to_string())
-    {
-        return not_found();
-    }
-    let log = rekor.log();
-    let size = log.tree.hashes().len();
-    if last > size {
-        return bad(format!(
-            "the tree size requested({last}) was greater than what is currently observable({size})"
-        ));
-    }
-    let tree = &log.tree.hashes()[..last];
-    let proof = merkle::consistency_proof(tree, first).unwrap_or_default();
-    Json(json!({
-        "hashes": proof.iter().map(hex::encode).collect::<Vec<_>>(),
-        "rootHash": hex::encode(merkle::root(tree)),
-    }))
-    .into_response()
-}
-
-async fn public_key(State(rekor): State<Arc<RekorV1>>) -> Response {
-    reply::text("application/x-pem-file", rekor.key.public_pem())
 }

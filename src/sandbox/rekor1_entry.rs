@@ -24,6 +24,8 @@ pub(super) enum Refusal {
     Entry(String),
     /// 422 with a validation code.
     Invalid(u16, String),
+    /// 500; the real server answers so where the body is no JSON.
+    NotJson(String),
 }
 
 impl IntoResponse for Refusal {
@@ -35,6 +37,9 @@ impl IntoResponse for Refusal {
             }
             Refusal::Invalid(code, message) => {
                 reply::openapi(StatusCode::UNPROCESSABLE_ENTITY, code, &message)
+            }
+            Refusal::NotJson(message) => {
+                reply::openapi_status(StatusCode::INTERNAL_SERVER_ERROR, &message)
             }
         }
     }
@@ -113,8 +118,13 @@ struct EnvelopeSignature {
 
 /// Checks a proposed entry and returns its canonical body (RFC 8785).
 pub(super) fn canonicalize(proposal: &[u8]) -> Result<Vec<u8>, Refusal> {
-    let proposal: Proposal = serde_json::from_slice(proposal)
-        .map_err(|error| Refusal::Invalid(422, error.to_string()))?;
+    let proposal: Proposal = serde_json::from_slice(proposal).map_err(|error| {
+        let message = error.to_string();
+        match error.classify() {
+            serde_json::error::Category::Data => Refusal::Invalid(422, message),
+            _ => Refusal::NotJson(message),
+        }
+    })?;
     let invalid = |code, message: &str| Err(Refusal::Invalid(code, message.to_owned()));
     let Some(kind) = proposal.kind.filter(|kind| !kind.is_empty()) else {
         return invalid(602, "kind in body is required");
@@ -130,7 +140,8 @@ pub(super) fn canonicalize(proposal: &[u8]) -> Result<Vec<u8>, Refusal> {
         ("dsse", "0.0.1") => dsse(read(spec)?)?,
         ("hashedrekord" | "dsse", _) => {
             return entry(format!(
-                "entry type {kind} does not support version {version:?}"
+                "{kind} implementation for version '{version}' not found: \
+                 unable to locate entry for version {version}"
             ));
         }
         _ => return invalid(422, &format!("invalid kind value: {kind:?}")),
@@ -144,8 +155,16 @@ fn read<T: serde::de::DeserializeOwned>(spec: Value) -> Result<T, Refusal> {
 }
 
 fn hashedrekord(spec: HashedRekord) -> Result<Value, Refusal> {
-    let Some(signature) = spec.signature else {
-        return entry("missing signature");
+    let missing: Vec<_> = [
+        ("data", spec.data.is_none()),
+        ("signature", spec.signature.is_none()),
+    ]
+    .into_iter()
+    .filter(|(_, missing)| *missing)
+    .map(|(name, _)| format!("\n{name} in body is required"))
+    .collect();
+    let (Some(data), Some(signature)) = (spec.data, spec.signature) else {
+        return entry(format!("validation failure list:{}", missing.concat()));
     };
     let Some(bytes) = signature.content.as_deref().and_then(decode_base64) else {
         return entry("missing or malformed signature content");
@@ -155,7 +174,7 @@ fn hashedrekord(spec: HashedRekord) -> Result<Value, Refusal> {
         return entry("missing or malformed public key");
     };
     let verifiers = Verifiers::from_pem(&key)?;
-    let Some(hash) = spec.data.and_then(|data| data.hash) else {
+    let Some(hash) = data.hash else {
         return entry("missing hash");
     };
     let Some(algorithm) = HashAlgorithm::from_name(&hash.algorithm) else {
@@ -357,6 +376,14 @@ mod tests {
                 "invalid kind value: \"foo\"",
             ),
             (
+                blob.replacen("0.0.1", "0.9.1", 1),
+                "hashedrekord implementation for version '0.9.1' not found: unable to locate entry for version 0.9.1",
+            ),
+            (
+                r#"{"kind":"hashedrekord","apiVersion":"0.0.1","spec":{}}"#.to_owned(),
+                "validation failure list:\ndata in body is required\nsignature in body is required",
+            ),
+            (
                 blob.replace("e876a97b", "e876a97c"),
                 "verifying signature: invalid signature when validating ASN.1 encoded signature",
             ),
@@ -377,7 +404,7 @@ mod tests {
         for (proposal, message) in cases {
             let found = match canonicalize(proposal.as_bytes()).unwrap_err() {
                 Refusal::Entry(reason) => reason,
-                Refusal::Invalid(_, message) => message,
+                Refusal::Invalid(_, message) | Refusal::NotJson(message) => message,
             };
             assert_eq!(found, message);
         }

@@ -2,7 +2,7 @@
 //! (Rekor v1, the timestamp authority).
 
 use axum::Json;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::json;
 
@@ -58,6 +58,12 @@ pub(super) fn openapi_status(status: StatusCode, message: &str) -> Response {
 pub(super) async fn openapi_not_found(uri: axum::http::Uri) -> Response {
     let message = format!("path {} was not found", uri.path());
     openapi_status(StatusCode::NOT_FOUND, &message)
+}
+
+/// A method that the path does not have; which it has stands in the `Allow` header.
+pub(super) async fn openapi_no_method(method: Method) -> Response {
+    let message = format!("method {method} is not allowed");
+    openapi_status(StatusCode::METHOD_NOT_ALLOWED, &message)
 }
 
 /// Answers text of a media type.

@@ -1,21 +1,16 @@
-//! A listening service: its port, the gate every request passes, and a wire that a fault can cut.
+//! A listening service: its port, and connections that can be cut in the middle of an answer.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::extract::DefaultBodyLimit;
 use axum::extract::connect_info::Connected;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
-use axum::http::{Method, StatusCode, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
 use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -23,8 +18,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::error::SandboxError;
-use super::faults::{Fault, Faults};
-use super::request_log::{RequestLog, RequestRecord, Service};
+use super::faults::Faults;
+use super::gate::Gate;
+use super::request_log::{RequestLog, Service};
 use super::store::Store;
 
 /// Largest request body taken; Rekor v1 entries may carry whole attestations.
@@ -66,31 +62,46 @@ impl Bound {
         format!("http://{}", self.authority())
     }
 
-    /// Starts to answer, behind the gate, until `stop` turns true.
+    /// Starts to answer, behind the gate, until the phase says otherwise.
     pub(super) fn serve(
         self,
         router: Router,
         faults: &Faults,
         log: &RequestLog,
-        stop: &watch::Receiver<bool>,
+        phase: &watch::Receiver<Phase>,
     ) -> JoinHandle<()> {
-        let gate = Arc::new(Gate::new(self.service, faults, log.clone(), stop.clone()));
+        let gate = Arc::new(Gate::new(self.service, faults, log.clone(), phase.clone()));
         let app = router
             .layer(DefaultBodyLimit::max(MAX_BODY))
             .layer(axum::middleware::from_fn_with_state(gate, Gate::pass))
             .into_make_service_with_connect_info::<Wire>();
-        let mut stop = stop.clone();
+        let mut stopping = phase.clone();
+        let listener = WireListener {
+            listener: self.listener,
+            phase: phase.clone(),
+        };
         tokio::spawn(async move {
             let stopped = async move {
                 // An error means that the sandbox itself is gone.
-                let _ = stop.wait_for(|stopped| *stopped).await;
+                let _ = stopping.wait_for(|phase| *phase != Phase::Running).await;
             };
             // Accept errors are retried inside; serving ends by the signal only.
-            let _ = axum::serve(WireListener(self.listener), app)
+            let _ = axum::serve(listener, app)
                 .with_graceful_shutdown(stopped)
                 .await;
         })
     }
+}
+
+/// What a running sandbox is about to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Answering.
+    Running,
+    /// Ending the answers under way, taking no new requests.
+    Stopping,
+    /// Cutting the connections that are left.
+    Cut,
 }
 
 /// The ports of all services. They are bound before anything is made, for URLs go into certificates.
@@ -150,150 +161,30 @@ impl Ports {
     }
 }
 
-/// Records each request and applies the faults that are the same for every service.
-struct Gate {
-    service: Service,
-    log: RequestLog,
-    slow: Option<Duration>,
-    /// Requests still to be refused with 503; `u32::MAX` stands for all.
-    unavailable: AtomicU32,
-    garbage: bool,
-    huge: bool,
-    lose_reply: AtomicBool,
-    stop: watch::Receiver<bool>,
-}
-
-impl Gate {
-    fn new(
-        service: Service,
-        faults: &Faults,
-        log: RequestLog,
-        stop: watch::Receiver<bool>,
-    ) -> Self {
-        let mut gate = Gate {
-            service,
-            log,
-            slow: None,
-            unavailable: AtomicU32::new(0),
-            garbage: false,
-            huge: false,
-            lose_reply: AtomicBool::new(false),
-            stop,
-        };
-        for fault in faults.general(service) {
-            match *fault {
-                Fault::Slow(_, time) => gate.slow = Some(time),
-                Fault::Unavailable(_, first) => {
-                    gate.unavailable = AtomicU32::new(first.unwrap_or(u32::MAX));
-                }
-                Fault::Garbage(_) => gate.garbage = true,
-                Fault::Huge(_) => gate.huge = true,
-                Fault::LostReply(_) => gate.lose_reply = AtomicBool::new(true),
-                Fault::Plain(_) => {}
-            }
-        }
-        gate
-    }
-
-    async fn pass(
-        State(gate): State<Arc<Gate>>,
-        ConnectInfo(wire): ConnectInfo<Wire>,
-        request: Request,
-        next: Next,
-    ) -> Response {
-        let method = request.method().clone();
-        let path = request
-            .uri()
-            .path_and_query()
-            .map_or_else(String::new, ToString::to_string);
-        // Looking at the record is not part of it.
-        if gate.service == Service::Oidc && path == "/requests" {
-            return next.run(request).await;
-        }
-        let response = gate.answer(&method, &wire, request, next).await;
-        gate.log.record(RequestRecord {
-            service: gate.service,
-            method: method.to_string(),
-            path,
-            status: response.status().as_u16(),
-        });
-        response
-    }
-
-    async fn answer(&self, method: &Method, wire: &Wire, request: Request, next: Next) -> Response {
-        if let Some(time) = self.slow {
-            let mut stop = self.stop.clone();
-            tokio::select! {
-                () = tokio::time::sleep(time) => {}
-                _ = stop.wait_for(|stopped| *stopped) => {}
-            }
-        }
-        if self.is_unavailable() {
-            let body = r#"{"code":503,"message":"unavailable by --fault"}"#;
-            let json = [(header::CONTENT_TYPE, "application/json")];
-            return (StatusCode::SERVICE_UNAVAILABLE, json, body).into_response();
-        }
-        let success = match self.service {
-            Service::RekorV1 | Service::RekorV2 if method == Method::POST => StatusCode::CREATED,
-            _ => StatusCode::OK,
-        };
-        if self.garbage {
-            let html = [(header::CONTENT_TYPE, "text/html")];
-            return (success, html, "<!doctype html><p>Welcome.\n").into_response();
-        }
-        if self.huge {
-            let chunk = Bytes::from_static(&[b' '; 64 * 1024]);
-            let endless = futures_util::stream::repeat_with(move || {
-                Ok::<_, std::convert::Infallible>(chunk.clone())
-            });
-            return (success, Body::from_stream(endless)).into_response();
-        }
-        let is_write = match self.service {
-            Service::Registry | Service::RegistryPlain => {
-                method == Method::PUT && request.uri().path().contains("/manifests/")
-            }
-            _ => method == Method::POST,
-        };
-        let response = next.run(request).await;
-        if is_write
-            && response.status().is_success()
-            && self.lose_reply.swap(false, Ordering::Relaxed)
-        {
-            wire.cut();
-        }
-        response
-    }
-
-    fn is_unavailable(&self) -> bool {
-        let spend = |left: u32| match left {
-            0 => None,
-            u32::MAX => Some(u32::MAX),
-            left => Some(left - 1),
-        };
-        self.unavailable
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend)
-            .is_ok()
-    }
-}
-
 /// A connection's switch: once cut, nothing more is written and the peer sees it close.
-#[derive(Clone, Default)]
-struct Wire(Arc<AtomicBool>);
+#[derive(Clone)]
+pub(super) struct Wire {
+    cut: Arc<AtomicBool>,
+    phase: watch::Receiver<Phase>,
+}
 
 impl Wire {
-    fn cut(&self) {
-        self.0.store(true, Ordering::Release);
+    pub(super) fn cut(&self) {
+        self.cut.store(true, Ordering::Release);
     }
 
     fn check(&self) -> io::Result<()> {
-        if self.0.load(Ordering::Acquire) {
+        if self.cut.load(Ordering::Acquire) || *self.phase.borrow() == Phase::Cut {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
         Ok(())
     }
 }
 
-struct WireListener(TcpListener);
+struct WireListener {
+    listener: TcpListener,
+    phase: watch::Receiver<Phase>,
+}
 
 struct WireStream {
     stream: TcpStream,
@@ -305,15 +196,18 @@ impl Listener for WireListener {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (WireStream, SocketAddr) {
-        let (stream, address) = Listener::accept(&mut self.0).await;
+        let (stream, address) = Listener::accept(&mut self.listener).await;
         // Answers are small; without this a reply may wait for the delayed acknowledgement.
         let _ = stream.set_nodelay(true);
-        let wire = Wire::default();
+        let wire = Wire {
+            cut: Arc::default(),
+            phase: self.phase.clone(),
+        };
         (WireStream { stream, wire }, address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+        self.listener.local_addr()
     }
 }
 

@@ -32,6 +32,7 @@ const SIGNING_CERTIFICATE_V2: ObjectIdentifier =
     ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.2.47");
 const ECDSA_WITH_SHA_256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
 
+const SHA_1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.14.3.2.26");
 const HASHES: [(ObjectIdentifier, HashAlgorithm); 3] = [
     (
         ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.1"),
@@ -76,7 +77,12 @@ impl MessageImprint {
         })
     }
 
-    /// Returns the digest. `None` for a weak hash or a wrong length, which the authority refuses.
+    /// Returns whether the hash is SHA-1.
+    pub(super) fn is_weak(&self) -> bool {
+        self.hash_algorithm.oid == SHA_1
+    }
+
+    /// Returns the digest. `None` for another hash than SHA-2 or a wrong length.
     pub(super) fn digest(&self) -> Option<Digest> {
         let (_, algorithm) = HASHES
             .iter()

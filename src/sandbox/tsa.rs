@@ -19,6 +19,7 @@ use super::ca::{self, Authority};
 use super::clock;
 use super::error::SandboxError;
 use super::faults::{Faults, PlainFault};
+use super::profile;
 use super::reply;
 use super::store::Store;
 use super::timestamp_token::{
@@ -69,11 +70,12 @@ impl Tsa {
             .route("/api/v1/timestamp", post(timestamp))
             .route("/api/v1/timestamp/certchain", get(chain))
             .fallback(reply::openapi_not_found)
+            .method_not_allowed_fallback(reply::openapi_no_method)
             .with_state(self)
     }
 
-    /// Answers a query. `None` where the authority refuses: another version, a weak hash, another policy, an
-    /// extension.
+    /// Answers a query. `None` where the authority refuses: another version, a hash of another length,
+    /// another policy, an extension.
     fn stamp(&self, request: TimestampRequest) -> Result<Option<Vec<u8>>, SandboxError> {
         let has = |fault| self.faults.has(fault);
         let acceptable = request.version == 1
@@ -94,7 +96,7 @@ impl Tsa {
             true => Int::new(&[1, 2, 3]).map(Some),
             false => Ok(request.nonce),
         };
-        let serial = ca::serial_bytes()?;
+        let serial = profile::serial_bytes()?;
         let time = u64::try_from(clock::now().seconds()).unwrap_or(0);
         imprint
             .and_then(|imprint| {
@@ -170,18 +172,29 @@ async fn timestamp(State(tsa): State<Arc<Tsa>>, headers: HeaderMap, body: Bytes)
             return reply::openapi_status(StatusCode::UNSUPPORTED_MEDIA_TYPE, &message);
         }
     };
-    let failed = |status| {
-        let mut response = reply::openapi_status(status, "Error generating timestamp response");
+    let refuse = |status, message| {
+        let mut response = reply::openapi_status(status, message);
         // The real service declares the reply's type for the error too.
         let value = header::HeaderValue::from_static(REPLY);
         response.headers_mut().insert(header::CONTENT_TYPE, value);
         response
     };
+    let failed = |status| refuse(status, "Error generating timestamp response");
     let Some(request) = request else {
         return failed(StatusCode::BAD_REQUEST);
     };
+    if request.message_imprint.is_weak() {
+        let message = "Weak hash algorithm in timestamp request";
+        return refuse(StatusCode::BAD_REQUEST, message);
+    }
     match tsa.stamp(request) {
-        Ok(Some(der)) => ([(header::CONTENT_TYPE, REPLY)], der).into_response(),
+        Ok(Some(der)) => {
+            let status = match tsa.faults.has(PlainFault::Tsa201) {
+                true => StatusCode::CREATED,
+                false => StatusCode::OK,
+            };
+            (status, [(header::CONTENT_TYPE, REPLY)], der).into_response()
+        }
         Ok(None) => failed(StatusCode::BAD_REQUEST),
         Err(_) => failed(StatusCode::INTERNAL_SERVER_ERROR),
     }

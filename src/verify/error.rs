@@ -146,9 +146,9 @@ pub enum VerifyError {
     #[error("timestamp is for another signature")]
     TimestampImprint {
         /// Digest of the signature.
-        expected: Digest,
+        expected: Box<Digest>,
         /// Digest in the timestamp.
-        found: Digest,
+        found: Box<Digest>,
     },
     /// The timestamp's signature or its signed attributes do not hold.
     #[error("timestamp does not verify: {reason}")]

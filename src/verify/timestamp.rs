@@ -63,8 +63,8 @@ pub fn verify_timestamp(
     let expected = response.imprint.algorithm().digest(signature);
     if response.imprint != expected {
         return Err(VerifyError::TimestampImprint {
-            expected,
-            found: response.imprint,
+            expected: expected.into(),
+            found: response.imprint.into(),
         });
     }
     let mut refusal = None;

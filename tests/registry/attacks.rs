@@ -540,7 +540,7 @@ async fn a_registry_that_stored_something_else_is_told() {
         .await
         .unwrap_err();
     // The blob arrived all the same, and the config is missing: the registry refuses by itself.
-    assert_eq!(error.code(), "service-refused");
+    assert_eq!(error.code(), "registry-object-missing");
     registry.sandbox.put_blob(REPOSITORY, "{}").unwrap();
     let error = client()
         .push_manifest(&repository, &attachment.manifest)

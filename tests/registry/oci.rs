@@ -1,5 +1,7 @@
 //! Honest registries of every kind.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::http::{StatusCode, header};
@@ -275,21 +277,24 @@ async fn passing_faults_are_sat_out() {
             ..RegistryFaults::default()
         },
     ];
-    for mode in [RegistryMode::default(), RegistryMode::without_referrers()] {
-        for fault in faults.clone() {
-            let registry = Registry::start(RegistryMode {
-                relative_location: fault.fail > 0,
-                ..mode.clone()
-            })
-            .await;
-            registry.sandbox.set_faults(fault.clone());
-            let attachment = attachment(&registry.image, 1);
-            let attached = client().attach(&registry.subject, &attachment).await;
-            assert!(attached.is_ok(), "{fault:?}: {attached:?}");
-            let listed = client().referrers(&registry.subject, None).await.unwrap();
-            assert_eq!(listed.descriptors.len(), 1, "{fault:?}");
-        }
-    }
+    let modes = [RegistryMode::default(), RegistryMode::without_referrers()];
+    let cases = modes
+        .iter()
+        .flat_map(|mode| faults.iter().map(move |fault| (mode, fault)));
+    join_all(cases.map(|(mode, fault)| async move {
+        let registry = Registry::start(RegistryMode {
+            relative_location: fault.fail > 0,
+            ..mode.clone()
+        })
+        .await;
+        registry.sandbox.set_faults(fault.clone());
+        let attachment = attachment(&registry.image, 1);
+        let attached = client().attach(&registry.subject, &attachment).await;
+        assert!(attached.is_ok(), "{fault:?}: {attached:?}");
+        let listed = client().referrers(&registry.subject, None).await.unwrap();
+        assert_eq!(listed.descriptors.len(), 1, "{fault:?}");
+    }))
+    .await;
 }
 
 #[tokio::test]
@@ -380,4 +385,33 @@ async fn announced_and_stated_media_types_agree() {
         "{error:?}"
     );
     assert_eq!(error.exit(), Exit::BadReply);
+}
+
+#[tokio::test]
+async fn a_blob_the_registry_forgets_for_a_moment_is_looked_after() {
+    for (refusals, good) in [(2, true), (u32::MAX, false)] {
+        let refused = Arc::new(AtomicU32::new(0));
+        let count = refused.clone();
+        let registry = Registry::behind(RegistryMode::default(), move |router| {
+            altered(router, move |method, path, reply| {
+                if method == "PUT" && path.contains("/manifests/") {
+                    let before = count.fetch_add(1, Ordering::SeqCst);
+                    if before < refusals {
+                        let body = r#"{"errors":[{"code":"DIGEST_INVALID"},{"code":"MANIFEST_BLOB_UNKNOWN"}]}"#;
+                        return (StatusCode::BAD_REQUEST, body).into_response();
+                    }
+                }
+                reply
+            })
+        })
+        .await;
+        let attached = client()
+            .attach(&registry.subject, &attachment(&registry.image, 1))
+            .await;
+        assert_eq!(attached.is_ok(), good, "{attached:?}");
+        if let Err(error) = attached {
+            assert_eq!(error.code(), "registry-object-missing");
+            assert_eq!(refused.load(Ordering::SeqCst), 5);
+        }
+    }
 }

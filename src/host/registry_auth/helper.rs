@@ -11,7 +11,7 @@ use tokio::process::Command;
 
 use super::{Credential, RegistryAuthError};
 use crate::crypto::Secret;
-use crate::net::error::clean;
+use crate::diagnostic::clean;
 
 /// Cap of a helper's output in bytes; the largest real secrets (cloud tokens) have about 5 KiB.
 const OUTPUT_LIMIT: u64 = 64 * 1024;

@@ -11,6 +11,9 @@ use super::reference::DigestReference;
 use crate::format::oci::{EMPTY_CONFIG_BYTES, EncodedManifest};
 use crate::net::http::jitter;
 
+/// How often blobs are looked after that the registry had, and then missed. docker-registry 2.8 does:
+/// while several clients write one blob, its index of blobs is empty for a moment.
+const BLOB_LOOKS: u32 = 5;
 /// How often a registry that has the API is asked for a new entry it did not confirm.
 const LISTING_LOOKS: u32 = 4;
 
@@ -46,12 +49,21 @@ impl RegistryClient {
         attachment: &Attachment,
     ) -> Result<Attached, RegistryError> {
         let repository = subject.repository();
-        tokio::try_join!(
-            self.upload_blob(repository, Bytes::from_static(EMPTY_CONFIG_BYTES)),
-            self.upload_blob(repository, attachment.layer.clone()),
-        )?;
         let manifest = &attachment.manifest;
-        let pushed = self.push_manifest(repository, manifest).await?;
+        let mut looks = 0;
+        let pushed = loop {
+            tokio::try_join!(
+                self.upload_blob(repository, Bytes::from_static(EMPTY_CONFIG_BYTES)),
+                self.upload_blob(repository, attachment.layer.clone()),
+            )?;
+            looks += 1;
+            match self.push_manifest(repository, manifest).await {
+                Err(RegistryError::NotFound { .. }) if looks < BLOB_LOOKS => {
+                    tokio::time::sleep(jitter(Duration::from_millis(200) * looks)).await;
+                }
+                other => break other?,
+            }
+        };
         if pushed.subject_confirmed {
             return Ok(Attached::ByApi);
         }

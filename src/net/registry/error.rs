@@ -23,8 +23,8 @@ pub enum RegistryError {
         /// The reference that was asked for.
         reference: String,
     },
-    /// Something the registry itself listed is not there.
-    #[error("registry does not hold the {what} it lists")]
+    /// Something the registry itself listed, or confirmed to have, is not there.
+    #[error("registry does not hold the {what}")]
     NotFound {
         /// What kind of object.
         what: &'static str,

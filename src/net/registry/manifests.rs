@@ -129,8 +129,9 @@ impl RegistryClient {
     /// Pushes a manifest by its digest; its blobs must be there. Repeating it is harmless.
     ///
     /// # Errors
-    /// [`RegistryError::Denied`]; [`RegistryError::DigestMismatch`] if the registry says it stored
-    /// something else; [`RegistryError::Net`].
+    /// [`RegistryError::Denied`]; [`RegistryError::NotFound`] if the registry misses a blob of it;
+    /// [`RegistryError::DigestMismatch`] if it says it stored something else;
+    /// [`RegistryError::Net`].
     pub async fn push_manifest(
         &self,
         repository: &Repository,
@@ -145,6 +146,12 @@ impl RegistryClient {
             .header(CONTENT_TYPE, media_type)
             .body(manifest.bytes.clone());
         let reply = self.send(repository, Access::PullPush, request).await?;
+        if misses_blob(&reply) {
+            return Err(RegistryError::NotFound {
+                what: "blob of the pushed manifest",
+                reference: format!("{repository}@{digest}"),
+            });
+        }
         if !reply.is_success() {
             return Err(reply.error().into());
         }
@@ -162,6 +169,25 @@ impl RegistryClient {
             subject_confirmed: reply.headers.contains_key(OCI_SUBJECT),
         })
     }
+}
+
+/// Returns whether a manifest was refused because a blob of it is not there (distribution-spec, error
+/// code `MANIFEST_BLOB_UNKNOWN`), among whatever else the registry complains of.
+fn misses_blob(reply: &Reply) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Errors {
+        errors: Vec<Complaint>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Complaint {
+        #[serde(default)]
+        code: String,
+    }
+    reply.status.is_client_error()
+        && serde_json::from_slice::<Errors>(&reply.body).is_ok_and(|e| {
+            let mut codes = e.errors.iter().map(|complaint| complaint.code.as_str());
+            codes.any(|code| matches!(code, "MANIFEST_BLOB_UNKNOWN" | "BLOB_UNKNOWN"))
+        })
 }
 
 /// Reads `Docker-Content-Digest`; a malformed one is an error, as it could only mislead.

@@ -7,7 +7,7 @@
 //! Requests: nothing is probed. A signature found by digest costs three (referrers, manifest,
 //! bundle); a registry that wants a token adds its first refusal and the token.
 //!
-//! Read [`reference`], then `client`; `auth` holds the rules for credentials, `fallback` the only
+//! Read [`mod@reference`], then `client`; `auth` holds the rules for credentials, `fallback` the only
 //! part that is best effort by the protocol.
 
 mod attach;

@@ -1,0 +1,240 @@
+//! The floors of `src/lib.rs`, held to: direction, purity, and that the crates this project is meant to
+//! stand on are really called.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Modules that a module may use, beside its own. Anything else is a step up or aside.
+const MAY_USE: [(&str, &[&str]); 12] = [
+    ("diagnostic", &[]),
+    ("crypto", &["diagnostic"]),
+    ("format", &["crypto", "diagnostic"]),
+    ("trust", &["crypto", "diagnostic", "format"]),
+    ("verify", &["crypto", "diagnostic", "format", "trust"]),
+    (
+        "sign",
+        &["crypto", "diagnostic", "format", "trust", "verify"],
+    ),
+    // `net` finds registry credentials on `host`; both are floor 4.
+    ("host", &["crypto", "diagnostic", "format", "trust"]),
+    ("net", &["crypto", "diagnostic", "format", "trust", "host"]),
+    ("sandbox", &["crypto", "diagnostic", "format", "trust"]),
+    (
+        "flow",
+        &[
+            "crypto",
+            "diagnostic",
+            "format",
+            "trust",
+            "verify",
+            "sign",
+            "host",
+            "net",
+        ],
+    ),
+    (
+        "output",
+        &[
+            "crypto",
+            "diagnostic",
+            "format",
+            "trust",
+            "verify",
+            "sign",
+            "host",
+            "net",
+            "flow",
+        ],
+    ),
+    (
+        "cli",
+        &[
+            "crypto",
+            "diagnostic",
+            "format",
+            "trust",
+            "verify",
+            "sign",
+            "host",
+            "net",
+            "flow",
+            "output",
+            "sandbox",
+        ],
+    ),
+];
+
+const PURE: [&str; 6] = ["diagnostic", "crypto", "format", "trust", "verify", "sign"];
+
+/// What a pure floor may not name: clock, socket, file, environment, runtime, terminal.
+const IMPURE: [&str; 17] = [
+    "SystemTime",
+    "Instant::",
+    "Timestamp::now",
+    "Zoned::now",
+    "std::fs",
+    "std::net",
+    "std::env::",
+    "std::process",
+    "std::io::stdin",
+    "std::io::stdout",
+    "std::thread",
+    "tokio",
+    "reqwest",
+    "async fn",
+    "println!",
+    "eprintln!",
+    "axum",
+];
+
+/// Crates that the project's user named.
+const NAMED_CRATES: [&str; 12] = [
+    "clap",
+    "tokio",
+    "reqwest",
+    "p256",
+    "ecdsa",
+    "x509_cert",
+    "serde",
+    "serde_json",
+    "sha2",
+    "base64",
+    "jsonwebtoken",
+    "oci_distribution",
+];
+
+fn files(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Source files by module, with what is code: no comments, nothing from the unit tests on.
+fn sources() -> BTreeMap<String, Vec<(PathBuf, String)>> {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    files(&src, &mut found);
+    let mut modules: BTreeMap<String, Vec<(PathBuf, String)>> = BTreeMap::new();
+    for path in found {
+        let relative = path.strip_prefix(&src).unwrap().to_owned();
+        let first = relative
+            .components()
+            .next()
+            .unwrap()
+            .as_os_str()
+            .to_string_lossy()
+            .into_owned();
+        let module = first.trim_end_matches(".rs").to_owned();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let text = text.split("\n#[cfg(test)]\nmod tests").next().unwrap();
+        let text = text.split("\n#[cfg(all(test").next().unwrap();
+        let code: Vec<&str> = text
+            .lines()
+            .map(|line| line.split("//").next().unwrap_or_default())
+            .collect();
+        modules
+            .entry(module)
+            .or_default()
+            .push((relative, code.join("\n")));
+    }
+    modules
+}
+
+/// Names after `crate::` in a file.
+fn used_modules(code: &str) -> Vec<String> {
+    code.match_indices("crate::")
+        .map(|(at, found)| {
+            let rest = &code[at + found.len()..];
+            rest.chars()
+                .take_while(|c| c.is_alphanumeric() || *c == '_')
+                .collect()
+        })
+        .collect()
+}
+
+#[test]
+fn nothing_reaches_up() {
+    let may_use: BTreeMap<_, _> = MAY_USE.into_iter().collect();
+    let mut wrong = Vec::new();
+    for (module, files) in sources() {
+        if module == "lib" || module == "main" {
+            continue;
+        }
+        let allowed = may_use
+            .get(module.as_str())
+            .unwrap_or_else(|| panic!("{module} is on no floor"));
+        for (path, code) in files {
+            for used in used_modules(&code) {
+                // The demo is a story told on the annex's registry; it is handed its addresses.
+                if used != module && !allowed.contains(&used.as_str()) {
+                    wrong.push(format!("{} uses {used}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn pure_floors_touch_nothing() {
+    let mut wrong = Vec::new();
+    let modules = sources();
+    for module in PURE {
+        for (path, code) in &modules[module] {
+            for name in IMPURE {
+                if code.contains(name) {
+                    wrong.push(format!("{} names {name}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn only_the_roof_prints_and_only_flows_read_the_clock() {
+    let mut wrong = Vec::new();
+    for (module, files) in sources() {
+        for (path, code) in files {
+            let prints = ["io::stdout()", "io::stderr()"]
+                .iter()
+                .any(|name| code.contains(name));
+            if prints && module != "output" {
+                wrong.push(format!("{} prints", path.display()));
+            }
+            let allowed = ["host", "sandbox", "net"].contains(&module.as_str());
+            if code.contains("SystemTime") && !allowed {
+                wrong.push(format!("{} reads the clock", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_named_crate_is_called() {
+    let all: String = sources()
+        .into_values()
+        .flatten()
+        .map(|(_, code)| code)
+        .collect();
+    for name in NAMED_CRATES {
+        assert!(all.contains(&format!("{name}::")), "{name} is not called");
+    }
+}
+
+#[test]
+fn files_are_one_idea_each() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    files(&src, &mut found);
+    for path in found {
+        let lines = std::fs::read_to_string(&path).unwrap().lines().count();
+        assert!(lines <= 800, "{} has {lines} lines", path.display());
+    }
+}

@@ -1,0 +1,34 @@
+//! The built program against a sandbox on loopback: exit code, standard output, standard error, files, and
+//! what each service was asked. One file for each command, and some for what all commands promise.
+
+mod attach;
+mod faults;
+mod help;
+mod hostile;
+mod output;
+mod sandbox;
+mod sign;
+mod sign_blob;
+mod signing_config;
+mod support;
+mod tokens;
+mod trusted_root;
+mod verify;
+mod verify_blob;
+
+use std::path::Path;
+
+#[test]
+fn every_file_is_wired_in() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli");
+    let wiring = include_str!("main.rs");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if let Some(module) = name.strip_suffix(".rs").filter(|name| *name != "main") {
+            assert!(
+                wiring.contains(&format!("\nmod {module};\n")),
+                "tests/cli/{name} is not wired in"
+            );
+        }
+    }
+}
