@@ -9,10 +9,7 @@ fn a_file_is_signed_beside_itself() {
     for rekor in [RekorVersion::V1, RekorVersion::V2] {
         let world = World::start(rekor, &[]);
         world.write("file", "content");
-        let run = world
-            .keyless("sign-blob file --output json")
-            .run()
-            .exits(0);
+        let run = world.keyless("sign-blob file --output json").run().exits(0);
         let blob = &run.json()["blobs"][0];
         assert_eq!(blob["bundle"], "file.sigstore.json");
         assert_eq!(blob["digest"], sha256("content"));
@@ -70,7 +67,11 @@ fn an_existing_bundle_is_replaced_only_when_asked() {
     assert_eq!(world.read("file.sigstore.json"), "theirs");
     assert_eq!(world.counts().total(), 0);
     world.keyless("sign-blob file --overwrite").run().exits(0);
-    assert!(world.read("file.sigstore.json").contains("messageSignature"));
+    assert!(
+        world
+            .read("file.sigstore.json")
+            .contains("messageSignature")
+    );
     assert_eq!(world.files(), ["file", "file.sigstore.json"]);
 }
 
@@ -103,7 +104,14 @@ fn one_place_for_two_bundles_is_usage() {
             .exits(2);
         assert!(run.stderr.contains("error: "), "{run:#?}");
         assert_eq!(world.counts().total(), 0, "{arguments}");
-        assert_eq!(world.files().iter().filter(|f| f.contains("sigstore")).count(), 0);
+        assert_eq!(
+            world
+                .files()
+                .iter()
+                .filter(|f| f.contains("sigstore"))
+                .count(),
+            0
+        );
     }
 }
 
@@ -112,10 +120,7 @@ fn a_failed_signing_leaves_the_old_bundle_and_no_other_file() {
     let world = World::with(&["rekor-garbage"]);
     world.write("file", "content");
     world.write("file.sigstore.json", "theirs");
-    world
-        .keyless("sign-blob file --overwrite")
-        .run()
-        .exits(42);
+    world.keyless("sign-blob file --overwrite").run().exits(42);
     assert_eq!(world.read("file.sigstore.json"), "theirs");
     assert_eq!(world.files(), ["file", "file.sigstore.json"]);
 }
@@ -200,10 +205,7 @@ fn five_megabytes() {
     let world = World::new();
     let content: Vec<u8> = (0..5 << 20).map(|i: u32| (i % 251) as u8).collect();
     world.write("file", &content);
-    let run = world
-        .keyless("sign-blob file --output json")
-        .run()
-        .exits(0);
+    let run = world.keyless("sign-blob file --output json").run().exits(0);
     assert_eq!(run.json()["blobs"][0]["digest"], sha256(&content));
     world
         .keyless("verify-blob file")
@@ -217,5 +219,8 @@ fn confirmation_flags_of_scripts_are_accepted() {
     let world = World::new();
     world.write("file", "content");
     world.keyless("sign-blob -y file").run().exits(0);
-    world.keyless("sign-blob --yes --overwrite file").run().exits(0);
+    world
+        .keyless("sign-blob --yes --overwrite file")
+        .run()
+        .exits(0);
 }

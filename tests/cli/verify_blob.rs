@@ -197,7 +197,11 @@ fn a_bundle_without_what_it_needs_is_refused() {
     let remove = |pointer: &str, member: &str| {
         let member = member.to_owned();
         tampered(&world, pointer, move |value| {
-            value.as_object_mut().unwrap().shift_remove(&member).unwrap();
+            value
+                .as_object_mut()
+                .unwrap()
+                .shift_remove(&member)
+                .unwrap();
         })
     };
     let entry = "/verificationMaterial/tlogEntries/0";
