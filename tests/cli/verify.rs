@@ -224,14 +224,19 @@ fn without_an_expected_signer_nothing_is_verified_and_the_signers_are_listed() {
         vec!["--certificate-identity-regexp", ".*"],
         vec!["--certificate-oidc-issuer", &issuer],
     ] {
-        world
+        let claimed = world
             .keyless("verify --output json")
             .arg(image.by_digest())
             .args(flags)
             .run()
             .fails(2, "usage-identity-missing")
             .says("not verified")
-            .says(&pin);
+            .says(&pin)
+            .json()["claimedSigners"][0]
+            .clone();
+        assert_eq!(claimed["signed"], image.by_digest());
+        assert_eq!(claimed["signers"][0]["identity"], IDENTITY);
+        assert_eq!(claimed["signers"][0]["issuer"], issuer);
     }
 }
 

@@ -117,12 +117,14 @@ fn identity_and_issuer_must_match() {
         &["--certificate-identity", IDENTITY],
         &["--certificate-oidc-issuer-regexp", ".*"],
     ] {
-        check(flags)
+        let run = check(flags)
             .fails(2, "usage-identity-missing")
             .says("not verified")
             .says(&format!(
                 "--certificate-identity {IDENTITY} --certificate-oidc-issuer {issuer}"
             ));
+        let claimed = &run.json()["claimedSigners"][0]["signers"][0];
+        assert_eq!(claimed["identity"], IDENTITY);
     }
 }
 
