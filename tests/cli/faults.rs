@@ -320,3 +320,14 @@ fn a_signature_of_a_sandbox_is_worth_nothing_elsewhere() {
         .run()
         .exits(32);
 }
+
+#[test]
+fn a_log_that_lost_its_reply_and_its_headers_is_told_as_it_is() {
+    // The entry is there and cannot be named: no bundle, no second entry, and a reason.
+    for rekor in BOTH {
+        let world = World::start(rekor, &["rekor-lost-reply", "rekor-no-headers"]);
+        let run = sign(&world);
+        assert!(matches!(run.code, Some(0 | 40..=44)), "{run:#?}");
+        assert_eq!(world.entries_made(), 1, "{rekor:?}");
+    }
+}
