@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::crypto::{Digest, HashAlgorithm};
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::event::Reporter;
+use crate::flow::publish::UnwrittenBundle;
 use crate::flow::sign::{Payload, SignError, SignedBundle, SigningOptions, prepare};
 use crate::host::files::{FileError, OutputFile, digest};
 use crate::net::HttpClient;
@@ -60,9 +61,12 @@ pub struct SignBlobRequest {
 /// Why nothing was signed.
 #[derive(Debug, thiserror::Error)]
 pub enum SignBlobError {
-    /// A file cannot be read, or a bundle not written.
+    /// A file cannot be read.
     #[error("{0}")]
     File(#[from] FileError),
+    /// A bundle cannot be written; those of other files are.
+    #[error("{0}")]
+    Unwritten(#[from] UnwrittenBundle),
     /// A digest that is not SHA-256.
     #[error("a blob is signed by its SHA-256 digest")]
     DigestAlgorithm {
@@ -78,6 +82,7 @@ impl Diagnostic for SignBlobError {
     fn code(&self) -> &'static str {
         match self {
             SignBlobError::File(error) => error.code(),
+            SignBlobError::Unwritten(error) => error.code(),
             SignBlobError::DigestAlgorithm { .. } => "digest-algorithm",
             SignBlobError::Sign(error) => error.code(),
         }
@@ -86,6 +91,7 @@ impl Diagnostic for SignBlobError {
     fn exit(&self) -> Exit {
         match self {
             SignBlobError::File(error) => error.exit(),
+            SignBlobError::Unwritten(error) => error.exit(),
             SignBlobError::DigestAlgorithm { .. } => Exit::Usage,
             SignBlobError::Sign(error) => error.exit(),
         }
@@ -94,6 +100,7 @@ impl Diagnostic for SignBlobError {
     fn details(&self) -> Vec<(&'static str, String)> {
         match self {
             SignBlobError::File(error) => error.details(),
+            SignBlobError::Unwritten(error) => error.details(),
             SignBlobError::DigestAlgorithm { found } => vec![("found", found.to_string())],
             SignBlobError::Sign(error) => error.details(),
         }
@@ -102,6 +109,7 @@ impl Diagnostic for SignBlobError {
     fn hint(&self) -> Option<String> {
         match self {
             SignBlobError::File(error) => error.hint(),
+            SignBlobError::Unwritten(error) => error.hint(),
             SignBlobError::DigestAlgorithm { .. } => None,
             SignBlobError::Sign(error) => error.hint(),
         }
@@ -142,10 +150,15 @@ pub async fn sign_blobs(
     let payloads: Vec<Payload> = digests.iter().copied().map(Payload::Artifact).collect();
     let bundles = preparation.sign(&payloads, report).await?;
     let mut signed = Vec::new();
+    let mut unwritten: Option<UnwrittenBundle> = None;
     for (((source, output), digest), bundle) in request.blobs.into_iter().zip(digests).zip(bundles)
     {
         let path = output.path().to_owned();
-        output.write(bundle.json.as_bytes())?;
+        if let Err(error) = output.write(bundle.json.as_bytes()) {
+            let kept = UnwrittenBundle::keep(error, &digest, &bundle.json);
+            unwritten.get_or_insert(kept);
+            continue;
+        }
         signed.push(SignedBlob {
             source,
             digest,
@@ -153,5 +166,8 @@ pub async fn sign_blobs(
             path,
         });
     }
-    Ok(signed)
+    match unwritten {
+        Some(error) => Err(error.into()),
+        None => Ok(signed),
+    }
 }

@@ -1,8 +1,10 @@
 //! `keyless sign-blob`.
 
+use std::io::{BufRead as _, BufReader};
+
 use keyless::sandbox::{RekorVersion, Service};
 
-use crate::support::{IDENTITY, World, sha256};
+use crate::support::{IDENTITY, Keyless, World, sha256, wait};
 
 #[test]
 fn a_file_is_signed_beside_itself() {
@@ -221,6 +223,62 @@ fn confirmation_flags_of_scripts_are_accepted() {
     world.keyless("sign-blob -y file").run().exits(0);
     world
         .keyless("sign-blob --yes --overwrite file")
+        .run()
+        .exits(0);
+}
+
+/// Runs a signing on a slow Fulcio and has its bundle's place taken meanwhile.
+fn outrun(world: &World, run: Keyless<'_>, place: &str) -> (Option<i32>, String) {
+    let mut child = run.command().spawn().unwrap();
+    drop(child.stdin.take());
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let begun = lines.find(|line| line.as_ref().unwrap().starts_with("requesting"));
+    assert!(begun.is_some());
+    world.write(place, "theirs");
+    wait(&mut child, "sign");
+    let rest: Vec<String> = lines.map(Result::unwrap).collect();
+    (child.wait().unwrap().code(), rest.join("\n"))
+}
+
+/// The file that an error names for a bundle.
+fn kept(stderr: &str) -> &str {
+    let line = stderr
+        .lines()
+        .find_map(|line| line.strip_prefix("  bundle: "));
+    line.unwrap_or_else(|| panic!("{stderr}"))
+}
+
+#[test]
+fn a_bundle_whose_place_was_taken_meanwhile_is_kept() {
+    let world = World::with(&["fulcio-slow=0.5"]);
+    world.write("a", "content");
+    world.write("b", "content of b");
+    let (code, stderr) = outrun(&world, world.keyless("sign-blob a b"), "a.sigstore.json");
+    assert_eq!(code, Some(3), "{stderr}");
+    assert_eq!(world.read("a.sigstore.json"), "theirs");
+    assert!(!stderr.contains("no bundle was written"), "{stderr}");
+    let verify = |arguments: [&str; 2]| {
+        world
+            .keyless("verify-blob")
+            .args(arguments)
+            .args(world.expecting())
+            .run()
+            .exits(0)
+    };
+    verify(["a", &format!("--bundle={}", kept(&stderr).trim_start())]);
+    verify(["b", "--bundle=b.sigstore.json"]);
+
+    let image = world.image("v1");
+    let sign = world
+        .keyless("sign --bundle app.json")
+        .arg(image.by_digest());
+    let (code, stderr) = outrun(&world, sign, "app.json");
+    assert_eq!(code, Some(3), "{stderr}");
+    assert_eq!(world.registry_writes(), 0);
+    world
+        .keyless("attach bundle")
+        .args([&image.by_digest(), kept(&stderr).trim_start()])
+        .args(world.expecting())
         .run()
         .exits(0);
 }
