@@ -76,9 +76,7 @@ pub(crate) fn run(arguments: SignBlobArguments, context: &Context) -> Exit {
             finish(output, Exit::Accepted)
         }
         Err(error) => {
-            // The one error that may come after a bundle of another file was written.
-            let writing = FileError::is_of_writing;
-            if !matches!(&error, SignBlobError::File(error) if writing(error)) {
+            if !matches!(error, SignBlobError::Unwritten(_)) {
                 note("no bundle was written");
             }
             fail_with(output, "sign-blob", &error)

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
+use crate::crypto::Digest;
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::format::oci::{BUNDLE_ARTIFACT_TYPE, Descriptor, EncodedManifest};
 use crate::host::clock;
+use crate::host::files::FileError;
 use crate::net::registry::{Attached, Attachment, DigestReference, RegistryClient, RegistryError};
 use crate::verify::{ObservedTimes, VerifiedBundle};
 
@@ -88,17 +90,58 @@ pub async fn attach(
     registry.attach(image, &attachment).await
 }
 
+/// A bundle was made and logged, and its file could not be written. It is valid, and kept elsewhere.
+#[derive(Debug, thiserror::Error)]
+#[error("the signature was made and logged, but its bundle could not be written: {error}")]
+pub struct UnwrittenBundle {
+    /// What the file's trouble is.
+    error: FileError,
+    /// File with the bundle, where it could be kept.
+    kept: Option<PathBuf>,
+}
+
+impl UnwrittenBundle {
+    /// Keeps what could not be written: the bundle, or several as JSON lines, of this artifact first.
+    pub fn keep(error: FileError, artifact: &Digest, json: &str) -> Self {
+        UnwrittenBundle {
+            error,
+            kept: keep(artifact, json),
+        }
+    }
+}
+
+impl Diagnostic for UnwrittenBundle {
+    fn code(&self) -> &'static str {
+        self.error.code()
+    }
+
+    fn exit(&self) -> Exit {
+        self.error.exit()
+    }
+
+    fn details(&self) -> Vec<(&'static str, String)> {
+        let mut details = self.error.details();
+        if let Some(kept) = &self.kept {
+            details.push(("bundle", kept.display().to_string()));
+        }
+        details
+    }
+
+    fn hint(&self) -> Option<String> {
+        self.kept
+            .as_ref()
+            .map(|_| "no new signature is needed: the bundle named above is good".to_owned())
+    }
+}
+
 /// Keeps a bundle that could not be attached and that no `--bundle` has kept: in a folder of its own among
 /// the machine's temporary files, for this user alone. `None` if even that fails.
-pub fn keep(image: &DigestReference, json: &str) -> Option<PathBuf> {
+pub fn keep(artifact: &Digest, json: &str) -> Option<PathBuf> {
     let folder = tempfile::Builder::new()
         .prefix("keyless-bundle-")
         .tempdir()
         .ok()?;
-    let name = format!(
-        "{}.sigstore.json",
-        image.digest().to_string().replace(':', "-")
-    );
+    let name = format!("{}.sigstore.json", artifact.to_string().replace(':', "-"));
     let path: &Path = &folder.path().join(name);
     std::fs::write(path, json).ok()?;
     let _ = folder.keep();

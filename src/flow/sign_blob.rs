@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::crypto::{Digest, HashAlgorithm};
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::event::Reporter;
+use crate::flow::publish::UnwrittenBundle;
 use crate::flow::sign::{Payload, SignError, SignedBundle, SigningOptions, prepare};
 use crate::format::dsse::PRE_AUTH_PREFIX;
 use crate::host::files::{FileError, OutputFile, digest};
@@ -119,9 +120,9 @@ pub enum SignBlobError {
     /// A file cannot be read, or is not to be signed.
     #[error("{0}")]
     Blob(#[from] BlobError),
-    /// A bundle cannot be written.
+    /// A bundle cannot be written; those of other files are.
     #[error("{0}")]
-    File(#[from] FileError),
+    Unwritten(#[from] UnwrittenBundle),
     /// A digest that is not SHA-256.
     #[error("a blob is signed by its SHA-256 digest")]
     DigestAlgorithm {
@@ -137,7 +138,7 @@ impl Diagnostic for SignBlobError {
     fn code(&self) -> &'static str {
         match self {
             SignBlobError::Blob(error) => error.code(),
-            SignBlobError::File(error) => error.code(),
+            SignBlobError::Unwritten(error) => error.code(),
             SignBlobError::DigestAlgorithm { .. } => "digest-algorithm",
             SignBlobError::Sign(error) => error.code(),
         }
@@ -146,7 +147,7 @@ impl Diagnostic for SignBlobError {
     fn exit(&self) -> Exit {
         match self {
             SignBlobError::Blob(error) => error.exit(),
-            SignBlobError::File(error) => error.exit(),
+            SignBlobError::Unwritten(error) => error.exit(),
             SignBlobError::DigestAlgorithm { .. } => Exit::Usage,
             SignBlobError::Sign(error) => error.exit(),
         }
@@ -155,7 +156,7 @@ impl Diagnostic for SignBlobError {
     fn details(&self) -> Vec<(&'static str, String)> {
         match self {
             SignBlobError::Blob(error) => error.details(),
-            SignBlobError::File(error) => error.details(),
+            SignBlobError::Unwritten(error) => error.details(),
             SignBlobError::DigestAlgorithm { found } => vec![("found", found.to_string())],
             SignBlobError::Sign(error) => error.details(),
         }
@@ -164,7 +165,7 @@ impl Diagnostic for SignBlobError {
     fn hint(&self) -> Option<String> {
         match self {
             SignBlobError::Blob(error) => error.hint(),
-            SignBlobError::File(error) => error.hint(),
+            SignBlobError::Unwritten(error) => error.hint(),
             SignBlobError::DigestAlgorithm { .. } => None,
             SignBlobError::Sign(error) => error.hint(),
         }
@@ -205,10 +206,15 @@ pub async fn sign_blobs(
     let payloads: Vec<Payload> = digests.iter().copied().map(Payload::Artifact).collect();
     let bundles = preparation.sign(&payloads, report).await?;
     let mut signed = Vec::new();
+    let mut unwritten: Option<UnwrittenBundle> = None;
     for (((source, output), digest), bundle) in request.blobs.into_iter().zip(digests).zip(bundles)
     {
         let path = output.path().to_owned();
-        output.write(bundle.json.as_bytes())?;
+        if let Err(error) = output.write(bundle.json.as_bytes()) {
+            let kept = UnwrittenBundle::keep(error, &digest, &bundle.json);
+            unwritten.get_or_insert(kept);
+            continue;
+        }
         signed.push(SignedBlob {
             source,
             digest,
@@ -216,5 +222,8 @@ pub async fn sign_blobs(
             path,
         });
     }
-    Ok(signed)
+    match unwritten {
+        Some(error) => Err(error.into()),
+        None => Ok(signed),
+    }
 }

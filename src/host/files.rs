@@ -42,13 +42,6 @@ pub enum FileError {
     },
 }
 
-impl FileError {
-    /// Returns whether a file could not be written, rather than not be read.
-    pub fn is_of_writing(&self) -> bool {
-        matches!(self, FileError::Exists { .. } | FileError::Write { .. })
-    }
-}
-
 impl Diagnostic for FileError {
     fn code(&self) -> &'static str {
         match self {

@@ -62,6 +62,30 @@ fn identity(identity: &CertificateIdentity) -> Value {
     json!({ "identity": identity.subject, "issuer": identity.issuer, "claims": claims })
 }
 
+/// The document of a command that was not told whom to expect: the error, and who claims to have signed
+/// what. Nothing of it is verified.
+pub fn claimed(
+    command: &str,
+    failure: &dyn Diagnostic,
+    signers: &[(String, Vec<CertificateIdentity>)],
+) -> Value {
+    let claimed: Vec<Value> = signers
+        .iter()
+        .map(|(signed, signers)| {
+            let signers: Vec<Value> = signers.iter().map(identity).collect();
+            json!({ "signed": signed, "signers": signers })
+        })
+        .collect();
+    head(
+        command,
+        failure.exit(),
+        [
+            ("error", error(failure)),
+            ("claimedSigners", claimed.into()),
+        ],
+    )
+}
+
 /// A verdict as JSON: who, when, where it is logged, and why that is believed.
 pub fn verified(bundle: &VerifiedBundle) -> Value {
     let signer = match bundle.signer() {
