@@ -115,14 +115,16 @@ pub fn main() -> Exit {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version are no errors; clap knows where each goes.
-            let code = if error.use_stderr() {
-                Exit::Usage
-            } else {
-                Exit::Accepted
-            };
+            if error.use_stderr() {
+                // The message repeats arguments as they came, and a terminal would obey them.
+                for line in error.render().to_string().lines() {
+                    output::note(output::human::plain(line));
+                }
+                return Exit::Usage;
+            }
+            // Help and version are no errors; they go to standard output.
             let _ = error.print();
-            return code;
+            return Exit::Accepted;
         }
     };
     let context = Context {

@@ -137,6 +137,8 @@ struct TokenArguments {
 }
 
 /// Push an image of real files to the sandbox, sign it, verify it, tamper with it, and see it refused.
+///
+/// Example: keyless sandbox demo
 #[derive(Debug, Args)]
 struct DemoArguments {
     #[command(flatten)]
@@ -319,7 +321,8 @@ async fn fetch_token(arguments: &TokenArguments) -> Result<String, TokenError> {
     url.query_pairs_mut()
         .append_pair("identity", &arguments.identity)
         .append_pair("audience", &arguments.audience)
-        .append_pair("expires_in", &arguments.expires_in.to_string());
+        .append_pair("expires_in", &arguments.expires_in.to_string())
+        .append_pair("format", "text");
     if let Some(kind) = &arguments.kind {
         url.query_pairs_mut().append_pair("kind", kind);
     }

@@ -76,9 +76,7 @@ pub(crate) fn run(arguments: SignBlobArguments, context: &Context) -> Exit {
             finish(output, Exit::Accepted)
         }
         Err(error) => {
-            // The one error that may come after a bundle of another file was written.
-            let writing = FileError::is_of_writing;
-            if !matches!(&error, SignBlobError::File(error) if writing(error)) {
+            if !matches!(error, SignBlobError::Unwritten(_)) {
                 note("no bundle was written");
             }
             fail_with(output, "sign-blob", &error)
@@ -95,7 +93,13 @@ fn request(
     };
     let stdin = |name: &&String| name.as_str() == "-";
     if arguments.files.iter().filter(stdin).count()
-        + usize::from(arguments.signing.identity_token.as_deref() == Some("-"))
+        + usize::from(
+            arguments
+                .signing
+                .identity_token
+                .as_ref()
+                .is_some_and(|token| token.expose() == "-"),
+        )
         > 1
     {
         conflict(

@@ -9,6 +9,7 @@ use super::{Context, fail, fail_with, finish, run_async};
 use crate::diagnostic::Exit;
 use crate::flow::trust;
 use crate::flow::verify_image::{ImageVerdict, claimed_signers, verify_images};
+use crate::format::certificate_identity::CertificateIdentity;
 use crate::net::HttpClient;
 use crate::net::registry::ImageReference;
 use crate::output::human::{self, plain};
@@ -45,7 +46,7 @@ pub(crate) struct VerifyArguments {
 }
 
 pub(crate) fn run(arguments: VerifyArguments, context: &Context) -> Exit {
-    let output = match context.output(arguments.output) {
+    let mut output = match context.output(arguments.output) {
         Ok(output) => output,
         Err(exit) => return exit,
     };
@@ -63,10 +64,12 @@ pub(crate) fn run(arguments: VerifyArguments, context: &Context) -> Exit {
     let policy = match policy {
         Ok(policy) => policy,
         Err(error) => {
-            if matches!(error, UsageError::NoIdentity { .. }) {
-                run_async(show_claimed(&registry, &references));
+            if !matches!(error, UsageError::NoIdentity { .. }) {
+                return fail_with(output, "verify", &error);
             }
-            return fail_with(output, "verify", &error);
+            let claimed = run_async(show_claimed(&registry, &references));
+            output.document(&document::claimed("verify", &error, &claimed));
+            return finish(output, fail(&error));
         }
     };
     let trust = match trust::trusted_root(&arguments.trust.source()) {
@@ -84,9 +87,14 @@ pub(crate) fn run(arguments: VerifyArguments, context: &Context) -> Exit {
 async fn show_claimed(
     registry: &crate::net::registry::RegistryClient,
     references: &[ImageReference],
-) {
+) -> Vec<(String, Vec<CertificateIdentity>)> {
+    let mut claimed = Vec::new();
     for reference in references {
-        match claimed_signers(registry, reference).await {
+        let found = claimed_signers(registry, reference).await;
+        if let Ok(signers) = &found {
+            claimed.push((reference.to_string(), signers.clone()));
+        }
+        match found {
             Ok(signers) if signers.is_empty() => note(format!(
                 "{}: no signer found",
                 plain(&reference.to_string())
@@ -105,6 +113,7 @@ async fn show_claimed(
             }
         }
     }
+    claimed
 }
 
 fn show(mut output: Output, verdicts: &[ImageVerdict]) -> Exit {

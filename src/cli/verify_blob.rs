@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::arguments::{IdentityArguments, TrustArguments, UsageError};
-use super::{Context, fail_with, finish};
+use super::{Context, fail, fail_with, finish};
 use crate::diagnostic::Exit;
 use crate::flow::sign_blob::BlobSource;
 use crate::flow::trust;
@@ -52,10 +52,10 @@ pub(crate) fn run(arguments: VerifyBlobArguments, context: &Context) -> Exit {
         Ok(bundle) => bundle,
         Err(error) => return fail_with(output, COMMAND, &error),
     };
-    let content = ExpectedContent::Signature {
-        annotations: Default::default(),
-    };
-    let policy = match arguments.identity.policy(content) {
+    let policy = match arguments
+        .identity
+        .policy(ExpectedContent::ArtifactSignature)
+    {
         Ok(policy) => policy,
         Err(error) => {
             if let (UsageError::NoIdentity { .. }, Ok((bundle, _))) = (&error, read_bundle(&bundle))
@@ -63,9 +63,13 @@ pub(crate) fn run(arguments: VerifyBlobArguments, context: &Context) -> Exit {
                 && let Ok(identity) = CertificateIdentity::of(leaf)
             {
                 note("signed, by its own word and not verified, by");
-                for line in human::claimed(&[identity]) {
+                let signers = vec![identity];
+                for line in human::claimed(&signers) {
                     note(line);
                 }
+                let claimed = [(arguments.file.clone(), signers)];
+                output.document(&document::claimed(COMMAND, &error, &claimed));
+                return finish(output, fail(&error));
             }
             return fail_with(output, COMMAND, &error);
         }

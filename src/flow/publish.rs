@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
+use crate::crypto::Digest;
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::format::oci::{BUNDLE_ARTIFACT_TYPE, Descriptor, EncodedManifest};
 use crate::host::clock;
+use crate::host::files::FileError;
 use crate::net::registry::{Attached, Attachment, DigestReference, RegistryClient, RegistryError};
-use crate::verify::VerifiedBundle;
+use crate::verify::{ObservedTimes, VerifiedBundle};
 
 /// A bundle was made and could not be attached. It is valid, and kept.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +54,8 @@ impl Diagnostic for PublishError {
     }
 }
 
-/// Attaches a bundle. Takes the verdict, so that nothing unverified is published.
+/// Attaches a bundle. Takes the verdict, so that nothing unverified is published, and none about another
+/// image.
 ///
 /// # Errors
 /// [`RegistryError`].
@@ -63,29 +66,82 @@ pub async fn attach(
     json: &str,
     verified: &VerifiedBundle,
 ) -> Result<Attached, RegistryError> {
+    let judged = verified.artifact().digests();
+    if !judged.contains(&image.digest()) {
+        return Err(RegistryError::DigestMismatch {
+            what: "image of the verdict",
+            expected: Box::new(image.digest()),
+            found: Box::new(judged[0]),
+        });
+    }
     let predicate_type = verified
         .signature()
         .statement()
         .map_or("", |statement| statement.predicate_type.as_str());
     let layer = Descriptor::of(BUNDLE_ARTIFACT_TYPE, json.as_bytes());
+    // The signature's own time, not now: attaching the same bundle again makes the same manifest.
+    let created = verified
+        .times()
+        .map_or_else(clock::now, ObservedTimes::earliest);
     let attachment = Attachment {
-        manifest: EncodedManifest::for_bundle(&layer, subject, predicate_type, clock::now()),
+        manifest: EncodedManifest::for_bundle(&layer, subject, predicate_type, created),
         layer: Bytes::copy_from_slice(json.as_bytes()),
     };
     registry.attach(image, &attachment).await
 }
 
+/// A bundle was made and logged, and its file could not be written. It is valid, and kept elsewhere.
+#[derive(Debug, thiserror::Error)]
+#[error("the signature was made and logged, but its bundle could not be written: {error}")]
+pub struct UnwrittenBundle {
+    /// What the file's trouble is.
+    error: FileError,
+    /// File with the bundle, where it could be kept.
+    kept: Option<PathBuf>,
+}
+
+impl UnwrittenBundle {
+    /// Keeps what could not be written: the bundle, or several as JSON lines, of this artifact first.
+    pub fn keep(error: FileError, artifact: &Digest, json: &str) -> Self {
+        UnwrittenBundle {
+            error,
+            kept: keep(artifact, json),
+        }
+    }
+}
+
+impl Diagnostic for UnwrittenBundle {
+    fn code(&self) -> &'static str {
+        self.error.code()
+    }
+
+    fn exit(&self) -> Exit {
+        self.error.exit()
+    }
+
+    fn details(&self) -> Vec<(&'static str, String)> {
+        let mut details = self.error.details();
+        if let Some(kept) = &self.kept {
+            details.push(("bundle", kept.display().to_string()));
+        }
+        details
+    }
+
+    fn hint(&self) -> Option<String> {
+        self.kept
+            .as_ref()
+            .map(|_| "no new signature is needed: the bundle named above is good".to_owned())
+    }
+}
+
 /// Keeps a bundle that could not be attached and that no `--bundle` has kept: in a folder of its own among
 /// the machine's temporary files, for this user alone. `None` if even that fails.
-pub fn keep(image: &DigestReference, json: &str) -> Option<PathBuf> {
+pub fn keep(artifact: &Digest, json: &str) -> Option<PathBuf> {
     let folder = tempfile::Builder::new()
         .prefix("keyless-bundle-")
         .tempdir()
         .ok()?;
-    let name = format!(
-        "{}.sigstore.json",
-        image.digest().to_string().replace(':', "-")
-    );
+    let name = format!("{}.sigstore.json", artifact.to_string().replace(':', "-"));
     let path: &Path = &folder.path().join(name);
     std::fs::write(path, json).ok()?;
     let _ = folder.keep();

@@ -6,11 +6,11 @@ use futures_util::future::join_all;
 
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::event::{Event, Reporter};
-use crate::flow::publish::{self, PublishError};
+use crate::flow::publish::{self, PublishError, UnwrittenBundle};
 use crate::flow::sign::{Payload, SignError, SignedBundle, SigningOptions, prepare};
 use crate::format::oci::{Descriptor, Document};
 use crate::format::statement::image_signature_payload;
-use crate::host::files::{FileError, OutputFile};
+use crate::host::files::OutputFile;
 use crate::net::HttpClient;
 use crate::net::registry::{
     Attached, DigestReference, ImageReference, RegistryClient, RegistryError, Target,
@@ -48,7 +48,7 @@ pub enum SignImageError {
     Sign(#[from] SignError),
     /// The bundle file could not be written; nothing was published.
     #[error("{0}")]
-    File(#[from] FileError),
+    Unwritten(#[from] UnwrittenBundle),
     /// Signatures were made and some could not be attached.
     #[error("{0}")]
     Publish(#[from] PublishError),
@@ -59,7 +59,7 @@ impl SignImageError {
         match self {
             SignImageError::Registry(error) => error,
             SignImageError::Sign(error) => error,
-            SignImageError::File(error) => error,
+            SignImageError::Unwritten(error) => error,
             SignImageError::Publish(error) => error,
         }
     }
@@ -137,7 +137,10 @@ pub async fn sign_images(
         .map(|output| output.path().to_owned());
     if let Some(output) = request.bundle {
         let lines: Vec<&str> = bundles.iter().map(|bundle| bundle.json.as_str()).collect();
-        output.write(format!("{}\n", lines.join("\n")).as_bytes())?;
+        let text = format!("{}\n", lines.join("\n"));
+        output
+            .write(text.as_bytes())
+            .map_err(|error| UnwrittenBundle::keep(error, &images[0].image.digest(), &text))?;
     }
     let attach = images.into_iter().zip(bundles).map(|(image, bundle)| {
         let kept = kept.clone();
@@ -163,7 +166,7 @@ pub async fn sign_images(
             let attached = result.map(Some).map_err(|cause| PublishError {
                 image: image.image.to_string(),
                 cause: Box::new(cause),
-                kept: kept.or_else(|| publish::keep(&image.image, &bundle.json)),
+                kept: kept.or_else(|| publish::keep(&image.image.digest(), &bundle.json)),
             });
             SignedImage {
                 image,

@@ -83,7 +83,7 @@ fn a_failed_publication_keeps_the_bundle_without_being_asked() {
 fn one_failure_of_several_is_told_apart() {
     let world = World::new();
     let own = OwnRegistry::start(&world, RegistryMode::default());
-    let (there, here) = (own.image("v1"), world.image("v1"));
+    let (there, here) = (own.image("v1"), world.image("v2"));
     own.refuse_manifests(403);
     let run = world
         .keyless("sign --output json --bundle both.jsonl")

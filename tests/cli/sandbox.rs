@@ -90,7 +90,12 @@ fn the_exit_code_is_the_commands() {
 #[test]
 fn started_it_writes_its_environment_and_lasts_until_it_is_stopped() {
     let world = World::new();
-    let mut child = keyless(&world, "sandbox start --dir kept").command().spawn().unwrap();
+    let kept = world.path_elsewhere("kept");
+    let mut child = keyless(&world, "sandbox start --dir")
+        .arg(&kept)
+        .command()
+        .spawn()
+        .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let environment: BTreeMap<String, String> = lines
         .by_ref()
@@ -106,10 +111,8 @@ fn started_it_writes_its_environment_and_lasts_until_it_is_stopped() {
         })
         .collect();
     world.keep_secret(&environment["SIGSTORE_ID_TOKEN"]);
-    let written = std::fs::read_to_string(world.path("kept/sandbox.env")).unwrap();
+    let written = std::fs::read_to_string(kept.join("sandbox.env")).unwrap();
     assert_eq!(written.lines().count(), environment.len());
-    // The file is the sandbox's own; it may hold the token.
-    std::fs::remove_file(world.path("kept/sandbox.env")).unwrap();
 
     world.write("file", "content");
     let mut sign = keyless(&world, "sign-blob file");
@@ -128,8 +131,9 @@ fn started_it_writes_its_environment_and_lasts_until_it_is_stopped() {
     // Started again on the folder, it trusts what was signed before.
     let script = "\"$0\" verify-blob file --certificate-identity \"$SANDBOX_IDENTITY\" \
                   --certificate-oidc-issuer \"$SANDBOX_ISSUER\"";
-    keyless(&world, "sandbox run --dir kept -- /bin/sh -c")
-        .args([script, KEYLESS])
+    keyless(&world, "sandbox run --dir")
+        .arg(&kept)
+        .args(["--", "/bin/sh", "-c", script, KEYLESS])
         .run()
         .exits(0);
 }

@@ -223,11 +223,7 @@ fn without_recursive_children_stay_unsigned() {
     let child = world.image("amd64");
     let host = world.host(Service::Registry);
     let index = put_index(world.sandbox.registry(), &host, "all", &[&child]);
-    world
-        .keyless("sign")
-        .arg(index.by_digest())
-        .run()
-        .exits(0);
+    world.keyless("sign").arg(index.by_digest()).run().exits(0);
     world
         .keyless("verify")
         .arg(child.by_digest())
@@ -317,7 +313,10 @@ fn bad_references_and_annotations_are_usage() {
     let image = world.image("v1").by_digest();
     for (arguments, code) in [
         ("sign not//an::image", "image-reference-malformed"),
-        (&format!("sign {image} -a novalue") as &str, "usage-annotation"),
+        (
+            &format!("sign {image} -a novalue") as &str,
+            "usage-annotation",
+        ),
         (&format!("sign {image} -a =x"), "usage-annotation"),
         (&format!("sign {image} -a k=1 -a k=2"), "usage-annotation"),
     ] {

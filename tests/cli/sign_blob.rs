@@ -1,18 +1,17 @@
 //! `keyless sign-blob`.
 
+use std::io::{BufRead as _, BufReader};
+
 use keyless::sandbox::{RekorVersion, Service};
 
-use crate::support::{IDENTITY, World, sha256};
+use crate::support::{IDENTITY, Keyless, World, sha256, wait};
 
 #[test]
 fn a_file_is_signed_beside_itself() {
     for rekor in [RekorVersion::V1, RekorVersion::V2] {
         let world = World::start(rekor, &[]);
         world.write("file", "content");
-        let run = world
-            .keyless("sign-blob file --output json")
-            .run()
-            .exits(0);
+        let run = world.keyless("sign-blob file --output json").run().exits(0);
         let blob = &run.json()["blobs"][0];
         assert_eq!(blob["bundle"], "file.sigstore.json");
         assert_eq!(blob["digest"], sha256("content"));
@@ -70,7 +69,11 @@ fn an_existing_bundle_is_replaced_only_when_asked() {
     assert_eq!(world.read("file.sigstore.json"), "theirs");
     assert_eq!(world.counts().total(), 0);
     world.keyless("sign-blob file --overwrite").run().exits(0);
-    assert!(world.read("file.sigstore.json").contains("messageSignature"));
+    assert!(
+        world
+            .read("file.sigstore.json")
+            .contains("messageSignature")
+    );
     assert_eq!(world.files(), ["file", "file.sigstore.json"]);
 }
 
@@ -103,7 +106,14 @@ fn one_place_for_two_bundles_is_usage() {
             .exits(2);
         assert!(run.stderr.contains("error: "), "{run:#?}");
         assert_eq!(world.counts().total(), 0, "{arguments}");
-        assert_eq!(world.files().iter().filter(|f| f.contains("sigstore")).count(), 0);
+        assert_eq!(
+            world
+                .files()
+                .iter()
+                .filter(|f| f.contains("sigstore"))
+                .count(),
+            0
+        );
     }
 }
 
@@ -112,10 +122,7 @@ fn a_failed_signing_leaves_the_old_bundle_and_no_other_file() {
     let world = World::with(&["rekor-garbage"]);
     world.write("file", "content");
     world.write("file.sigstore.json", "theirs");
-    world
-        .keyless("sign-blob file --overwrite")
-        .run()
-        .exits(42);
+    world.keyless("sign-blob file --overwrite").run().exits(42);
     assert_eq!(world.read("file.sigstore.json"), "theirs");
     assert_eq!(world.files(), ["file", "file.sigstore.json"]);
 }
@@ -200,10 +207,7 @@ fn five_megabytes() {
     let world = World::new();
     let content: Vec<u8> = (0..5 << 20).map(|i: u32| (i % 251) as u8).collect();
     world.write("file", &content);
-    let run = world
-        .keyless("sign-blob file --output json")
-        .run()
-        .exits(0);
+    let run = world.keyless("sign-blob file --output json").run().exits(0);
     assert_eq!(run.json()["blobs"][0]["digest"], sha256(&content));
     world
         .keyless("verify-blob file")
@@ -217,5 +221,64 @@ fn confirmation_flags_of_scripts_are_accepted() {
     let world = World::new();
     world.write("file", "content");
     world.keyless("sign-blob -y file").run().exits(0);
-    world.keyless("sign-blob --yes --overwrite file").run().exits(0);
+    world
+        .keyless("sign-blob --yes --overwrite file")
+        .run()
+        .exits(0);
+}
+
+/// Runs a signing on a slow Fulcio and has its bundle's place taken meanwhile.
+fn outrun(world: &World, run: Keyless<'_>, place: &str) -> (Option<i32>, String) {
+    let mut child = run.command().spawn().unwrap();
+    drop(child.stdin.take());
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let begun = lines.find(|line| line.as_ref().unwrap().starts_with("requesting"));
+    assert!(begun.is_some());
+    world.write(place, "theirs");
+    wait(&mut child, "sign");
+    let rest: Vec<String> = lines.map(Result::unwrap).collect();
+    (child.wait().unwrap().code(), rest.join("\n"))
+}
+
+/// The file that an error names for a bundle.
+fn kept(stderr: &str) -> &str {
+    let line = stderr
+        .lines()
+        .find_map(|line| line.strip_prefix("  bundle: "));
+    line.unwrap_or_else(|| panic!("{stderr}"))
+}
+
+#[test]
+fn a_bundle_whose_place_was_taken_meanwhile_is_kept() {
+    let world = World::with(&["fulcio-slow=0.5"]);
+    world.write("a", "content");
+    world.write("b", "content of b");
+    let (code, stderr) = outrun(&world, world.keyless("sign-blob a b"), "a.sigstore.json");
+    assert_eq!(code, Some(3), "{stderr}");
+    assert_eq!(world.read("a.sigstore.json"), "theirs");
+    assert!(!stderr.contains("no bundle was written"), "{stderr}");
+    let verify = |arguments: [&str; 2]| {
+        world
+            .keyless("verify-blob")
+            .args(arguments)
+            .args(world.expecting())
+            .run()
+            .exits(0)
+    };
+    verify(["a", &format!("--bundle={}", kept(&stderr).trim_start())]);
+    verify(["b", "--bundle=b.sigstore.json"]);
+
+    let image = world.image("v1");
+    let sign = world
+        .keyless("sign --bundle app.json")
+        .arg(image.by_digest());
+    let (code, stderr) = outrun(&world, sign, "app.json");
+    assert_eq!(code, Some(3), "{stderr}");
+    assert_eq!(world.registry_writes(), 0);
+    world
+        .keyless("attach bundle")
+        .args([&image.by_digest(), kept(&stderr).trim_start()])
+        .args(world.expecting())
+        .run()
+        .exits(0);
 }

@@ -8,10 +8,7 @@ use crate::support::{Run, World};
 const START: &str = "start-time=2024-01-01T00:00:00Z,operator=example.com";
 
 fn create(world: &World, arguments: &[&str]) -> Run {
-    world
-        .keyless("signing-config create")
-        .args(arguments)
-        .run()
+    world.keyless("signing-config create").args(arguments).run()
 }
 
 #[test]
@@ -73,12 +70,18 @@ fn an_image_is_signed_with_what_was_made() {
         create(
             &world,
             &[
-                &format!("--fulcio=url={},api-version=1,{START}", url(Service::Fulcio)),
+                &format!(
+                    "--fulcio=url={},api-version=1,{START}",
+                    url(Service::Fulcio)
+                ),
                 &format!("--rekor=url={},api-version={version},{START}", url(service)),
                 "--rekor-config=EXACT:1",
                 &format!("--tsa=url={},api-version=1,{START}", url(Service::Tsa)),
                 "--tsa-config=ALL",
-                &format!("--oidc-provider=url={},api-version=1,{START}", url(Service::Oidc)),
+                &format!(
+                    "--oidc-provider=url={},api-version=1,{START}",
+                    url(Service::Oidc)
+                ),
                 "--out=made.json",
             ],
         )
@@ -143,7 +146,15 @@ fn selectors() {
         let run = create(&world, &[&rekor, "--rekor-config", selector]).exits(0);
         assert_eq!(run.json()["rekorTlogConfig"], expected);
     }
-    for selector in ["", "SOME", "EXACT", "EXACT:", "EXACT:0", "EXACT:-1", "EXACT:99999999999"] {
+    for selector in [
+        "",
+        "SOME",
+        "EXACT",
+        "EXACT:",
+        "EXACT:0",
+        "EXACT:-1",
+        "EXACT:99999999999",
+    ] {
         create(&world, &[&rekor, "--rekor-config", selector])
             .exits(2)
             .says("--rekor-config");
@@ -160,7 +171,10 @@ fn bad_services_are_usage() {
         (&format!("url=https://f.example,{START}"), "api-version"),
         (&format!("api-version=1,{START}"), "\"url\" is missing"),
         (&format!("url=,api-version=1,{START}"), "\"url\" is missing"),
-        (&format!("url=https://f.example,api-version=x,{START}"), "not a number"),
+        (
+            &format!("url=https://f.example,api-version=x,{START}"),
+            "not a number",
+        ),
         (
             "url=https://f.example,api-version=1,operator=o",
             "\"start-time\" is missing",
@@ -177,8 +191,14 @@ fn bad_services_are_usage() {
             "url=https://f.example,api-version=1,operator=o,start-time=2024-01-01T00:00:00Z,end-time=2023-01-01T00:00:00Z",
             "end-time lies before start-time",
         ),
-        (&format!("url=https://f.example,url=x,api-version=1,{START}"), "given twice"),
-        (&format!("url=https://f.example,colour=red,{START}"), "unknown key"),
+        (
+            &format!("url=https://f.example,url=x,api-version=1,{START}"),
+            "given twice",
+        ),
+        (
+            &format!("url=https://f.example,colour=red,{START}"),
+            "unknown key",
+        ),
     ] {
         let run = create(&world, &["--fulcio", service, "--out", "made.json"])
             .exits(2)
@@ -194,7 +214,13 @@ fn defaults_may_be_kept_or_left_out() {
     let world = World::new();
     let run = create(&world, &["--with-default-services"]).exits(0);
     let all = run.json();
-    for member in ["caUrls", "oidcUrls", "rekorTlogUrls", "tsaUrls", "rekorTlogConfig"] {
+    for member in [
+        "caUrls",
+        "oidcUrls",
+        "rekorTlogUrls",
+        "tsaUrls",
+        "rekorTlogConfig",
+    ] {
         assert!(!all[member].is_null(), "{member}");
     }
     for (flag, member) in [

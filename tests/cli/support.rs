@@ -326,14 +326,33 @@ pub fn wait(child: &mut Child, shown: &str) {
 }
 
 /// What a run of the program left.
-#[derive(Debug)]
 pub struct Run {
     /// Exit code; `None` if a signal ended it.
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
-    /// For messages.
-    pub arguments: String,
+    arguments: String,
+}
+
+/// For the message of a test that fails.
+impl std::fmt::Debug for Run {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Run {
+            arguments,
+            code,
+            stdout,
+            stderr,
+        } = self;
+        // Escaped: what a test finds may be what a terminal must not get.
+        let shown = |text: &str| text.escape_debug().to_string().replace("\\n", "\n    ");
+        write!(
+            f,
+            "keyless {} -> {code:?}\n  stdout:\n    {}\n  stderr:\n    {}",
+            shown(arguments),
+            shown(stdout),
+            shown(stderr)
+        )
+    }
 }
 
 impl Run {

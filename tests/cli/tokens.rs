@@ -91,7 +91,7 @@ fn malformed() {
         head,
         &format!("{good}.more"),
         &format!("x.{claims}.y"),
-        "..",
+        "a.b.c",
         "-x",
     ] {
         refused_token(&world, token, "identity-token-malformed");
@@ -213,8 +213,8 @@ fn github(world: &World, token: &str, bearer: &'static str) -> String {
     let token = token.to_owned();
     answering(world, move |request| {
         let authorization = request.headers().get("authorization");
-        let authorized =
-            authorization.is_some_and(|value| value.as_bytes() == format!("bearer {bearer}").as_bytes());
+        let authorized = authorization
+            .is_some_and(|value| value.as_bytes() == format!("bearer {bearer}").as_bytes());
         let query = request.uri().query().unwrap_or_default();
         match authorized && query == "api-version=2.0&audience=sigstore" {
             true => axum::Json(json!({ "value": token })).into_response(),

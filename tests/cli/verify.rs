@@ -47,7 +47,9 @@ pub fn sign_statements(
         })
         .collect();
     world.block_on(async {
-        let preparation = prepare(&HttpClient::new(), &options, &|_| ()).await.unwrap();
+        let preparation = prepare(&HttpClient::new(), &options, &|_| ())
+            .await
+            .unwrap();
         preparation.sign(&payloads, &|_| ()).await.unwrap()
     })
 }
@@ -147,7 +149,12 @@ fn identity_and_issuer_must_match_to_the_character() {
         (IDENTITY, &other_issuer),
         (IDENTITY, &issuer[..issuer.len() - 1]),
     ] {
-        let flags = ["--certificate-identity", identity, "--certificate-oidc-issuer", issuer];
+        let flags = [
+            "--certificate-identity",
+            identity,
+            "--certificate-oidc-issuer",
+            issuer,
+        ];
         let run = refused(&world, &image, &flags, 12, "identity-mismatch");
         run.says(&format!("found:    {IDENTITY}"));
     }
@@ -170,7 +177,9 @@ fn a_pattern_must_match_the_whole_value() {
     for pattern in [r"dev@.*", r".*@example\.test", r"^dev@example\.test$"] {
         check(pattern).exits(0);
     }
-    check("@example").exits(12).says("this one would: .*@example.*");
+    check("@example")
+        .exits(12)
+        .says("this one would: .*@example.*");
     check("^dev@").exits(12).says("this one would: dev@.*");
     check("dev@.*x|nobody").exits(12);
     check(r"dev|dev@example\.test").exits(0);
@@ -215,14 +224,19 @@ fn without_an_expected_signer_nothing_is_verified_and_the_signers_are_listed() {
         vec!["--certificate-identity-regexp", ".*"],
         vec!["--certificate-oidc-issuer", &issuer],
     ] {
-        world
+        let claimed = world
             .keyless("verify --output json")
             .arg(image.by_digest())
             .args(flags)
             .run()
             .fails(2, "usage-identity-missing")
             .says("not verified")
-            .says(&pin);
+            .says(&pin)
+            .json()["claimedSigners"][0]
+            .clone();
+        assert_eq!(claimed["signed"], image.by_digest());
+        assert_eq!(claimed["signers"][0]["identity"], IDENTITY);
+        assert_eq!(claimed["signers"][0]["issuer"], issuer);
     }
 }
 
@@ -286,7 +300,10 @@ fn expecting(world: &World) -> Vec<String> {
 /// Flags as the functions above take them.
 macro_rules! flags {
     ($world:expr) => {
-        &expecting($world).iter().map(String::as_str).collect::<Vec<_>>()[..]
+        &expecting($world)
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>()[..]
     };
 }
 
@@ -363,7 +380,14 @@ fn rubbish_beside_a_good_signature_is_passed_over() {
     let world = World::new();
     let image = world.image("v1");
     let registry = world.sandbox.registry();
-    for rubbish in ["", "{}", "null", "[[[[", "\u{1b}[2J", "{\"mediaType\":\"x\"}"] {
+    for rubbish in [
+        "",
+        "{}",
+        "null",
+        "[[[[",
+        "\u{1b}[2J",
+        "{\"mediaType\":\"x\"}",
+    ] {
         put_bundle(registry, &image, rubbish, COSIGN_SIGN);
     }
     // A manifest whose layer is not there, and one that is no bundle.
@@ -547,5 +571,8 @@ fn a_registry_that_is_not_there() {
         .run()
         .exits(40);
     assert_eq!(run.json()["result"], "error");
-    assert_eq!(run.json()["images"][0]["error"]["code"], "service-unreachable");
+    assert_eq!(
+        run.json()["images"][0]["error"]["code"],
+        "service-unreachable"
+    );
 }

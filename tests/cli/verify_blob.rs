@@ -117,12 +117,14 @@ fn identity_and_issuer_must_match() {
         &["--certificate-identity", IDENTITY],
         &["--certificate-oidc-issuer-regexp", ".*"],
     ] {
-        check(flags)
+        let run = check(flags)
             .fails(2, "usage-identity-missing")
             .says("not verified")
             .says(&format!(
                 "--certificate-identity {IDENTITY} --certificate-oidc-issuer {issuer}"
             ));
+        let claimed = &run.json()["claimedSigners"][0]["signers"][0];
+        assert_eq!(claimed["identity"], IDENTITY);
     }
 }
 
@@ -197,7 +199,11 @@ fn a_bundle_without_what_it_needs_is_refused() {
     let remove = |pointer: &str, member: &str| {
         let member = member.to_owned();
         tampered(&world, pointer, move |value| {
-            value.as_object_mut().unwrap().shift_remove(&member).unwrap();
+            value
+                .as_object_mut()
+                .unwrap()
+                .shift_remove(&member)
+                .unwrap();
         })
     };
     let entry = "/verificationMaterial/tlogEntries/0";
