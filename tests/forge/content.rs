@@ -1,5 +1,7 @@
 //! What was signed: the signature, the artifact, the statement and its annotations, and who signed.
 
+use std::collections::BTreeMap;
+
 use keyless::crypto::Digest;
 use keyless::format::bundle::{Content, KeyMaterial};
 use keyless::verify::{Artifact, ExpectedContent};
@@ -164,10 +166,25 @@ fn predicate_and_annotations() {
             "annotation-mismatch",
         ),
         Case(
-            "annotation-asked-of-a-blob",
+            "blob-signature-for-an-images",
             Forge::blob2,
             After(|scene| scene.ask("env", "prod")),
-            "annotation-mismatch",
+            "not-a-signature",
+        ),
+        Case(
+            "blob-signature-for-an-images-without-annotations",
+            Forge::blob2,
+            After(|scene| {
+                let annotations = BTreeMap::new();
+                scene.content = ExpectedContent::Signature { annotations };
+            }),
+            "not-a-signature",
+        ),
+        Case(
+            "image-signature-for-a-files",
+            Forge::envelope2,
+            After(|scene| scene.content = ExpectedContent::ArtifactSignature),
+            "not-a-signature",
         ),
         Case(
             "annotation-not-asked-for",
@@ -209,7 +226,7 @@ fn annotations_count_on_the_artifact_alone() {
         "on a foreign subject"
     );
     assert_eq!(
-        code_for(&[(ARTIFACT, r#"{"env":["prod"]}"#)], &asked),
+        code_for(&[(ARTIFACT, r#"{"env":{"prod":"prod"}}"#)], &asked),
         "annotation-mismatch",
         "not a string"
     );
@@ -224,6 +241,17 @@ fn annotations_count_together() {
         code_for(&[(ARTIFACT, "{}"), (ARTIFACT, both)], &asked),
         PASSES,
         "all on the second subject"
+    );
+    assert_eq!(
+        code_for(
+            &[
+                (ARTIFACT, r#"{"env":"prod"}"#),
+                (ARTIFACT, r#"{"team":"a"}"#)
+            ],
+            &asked
+        ),
+        "annotation-mismatch",
+        "spread over two subjects of the same digest"
     );
 }
 

@@ -36,6 +36,13 @@ fn retire(scene: &mut Scene, log: usize) {
     scene.trust.logs[log].valid_for.end = Some(UnixTime::from_seconds(NOW - 1));
 }
 
+/// Adds the first entry again, its index moved.
+fn repeat(scene: &mut Scene, by: u64) {
+    let mut entry = scene.bundle.log_entries[0].clone();
+    entry.log_index += by;
+    scene.bundle.log_entries.push(entry);
+}
+
 /// A proof, sound in itself, that another leaf is in the tree.
 fn prove_another_leaf(scene: &mut Scene) {
     let entry = &mut scene.bundle.log_entries[0];
@@ -376,6 +383,42 @@ fn the_log() {
             "log-key-not-valid-at",
         ),
         Case(
+            "log-retired-managed-key-v2",
+            Forge::key2,
+            After(|scene| retire(scene, 1)),
+            "log-key-not-valid-at",
+        ),
+        Case(
+            "log-retired-managed-key-without-time",
+            Forge::timeless_key2,
+            After(|scene| retire(scene, 1)),
+            "log-key-not-valid-at",
+        ),
+        Case(
+            "log-retired-beside-a-timestamp-v1",
+            Forge::unpromised1,
+            After(|scene| retire(scene, 0)),
+            "log-key-not-valid-at",
+        ),
+        Case(
+            "one-entry-twice",
+            Forge::blob1,
+            After(|scene| repeat(scene, 0)),
+            "log-entry-repeated",
+        ),
+        Case(
+            "one-leaf-twice-under-another-index",
+            Forge::unpromised1,
+            After(|scene| repeat(scene, 1)),
+            "log-entry-repeated",
+        ),
+        Case(
+            "one-leaf-twice-v2",
+            Forge::blob2,
+            After(|scene| repeat(scene, 0)),
+            "log-entry-repeated",
+        ),
+        Case(
             "second-period-of-the-same-log",
             Forge::blob1,
             After(|scene| {
@@ -464,6 +507,12 @@ fn the_proof() {
         Case(
             "index-of-the-entry-changed-v2",
             Forge::blob2,
+            After(|scene| scene.bundle.log_entries[0].log_index += 1),
+            "checkpoint-mismatch",
+        ),
+        Case(
+            "index-of-the-entry-changed-v2-ecdsa",
+            Forge::blob2_ecdsa,
             After(|scene| scene.bundle.log_entries[0].log_index += 1),
             "checkpoint-mismatch",
         ),

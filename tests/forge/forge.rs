@@ -308,6 +308,27 @@ impl Forge {
         Forge::blob2().by_key()
     }
 
+    /// A managed key in Rekor v2, with nobody to vouch for a time.
+    pub fn timeless_key2() -> Self {
+        let mut forge = Forge::key2();
+        forge.tokens.clear();
+        forge
+    }
+
+    /// Rekor v2 with an ECDSA key, whose id does not depend on the log's name; with a timestamp.
+    pub fn blob2_ecdsa() -> Self {
+        let mut forge = Forge::new(Signed::Blob);
+        forge.rekor2.key = Key::p256();
+        forge.logged(Rekor::V2, Kind::Hashedrekord2).stamped()
+    }
+
+    /// Rekor v1 that makes no promise, with a timestamp.
+    pub fn unpromised1() -> Self {
+        let mut forge = Forge::stamped1();
+        forge.entries[0].promise = false;
+        forge
+    }
+
     /// A managed key over an envelope in Rekor v1.
     pub fn key_envelope1() -> Self {
         Forge::envelope1().by_key()
@@ -389,8 +410,11 @@ impl Forge {
             expected_key: self.managed.then(|| self.key.public()),
             subject: exact(SUBJECT),
             issuer: exact(ISSUER),
-            content: ExpectedContent::Signature {
-                annotations: BTreeMap::new(),
+            content: match &self.signed {
+                Signed::Blob => ExpectedContent::ArtifactSignature,
+                Signed::Envelope { .. } => ExpectedContent::Signature {
+                    annotations: BTreeMap::new(),
+                },
             },
             key: self.key.public(),
         }

@@ -47,6 +47,10 @@ impl Key {
         }
     }
 
+    pub fn is_ed25519(&self) -> bool {
+        matches!(&*self.0, Pair::Ed25519(_))
+    }
+
     /// The key's bytes without a frame.
     pub fn raw(&self) -> Vec<u8> {
         match &*self.0 {

@@ -34,11 +34,11 @@ pub struct Log {
 }
 
 impl Log {
-    /// Key id: over the key alone for v1, over name and key for v2 (C2SP signed-note).
+    /// Key id: over the key alone, but for Ed25519 over name and key (C2SP signed-note).
     pub fn id(&self) -> [u8; 32] {
-        match self.rekor {
-            Rekor::V1 => sha256(&self.key.spki()),
-            Rekor::V2 => sha256(&[self.name.as_bytes(), b"\n\x01", &self.key.raw()[..]].concat()),
+        match self.key.is_ed25519() {
+            false => sha256(&self.key.spki()),
+            true => sha256(&[self.name.as_bytes(), b"\n\x01", &self.key.raw()[..]].concat()),
         }
     }
 

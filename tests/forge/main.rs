@@ -12,6 +12,7 @@ mod content;
 mod entries;
 mod forge;
 mod identity;
+mod json;
 mod key;
 mod log;
 mod sct;
@@ -71,7 +72,7 @@ fn judge(cases: &[Case]) {
 
 #[test]
 fn what_is_right_passes() {
-    let bases: [(&str, Base); 9] = [
+    let bases: [(&str, Base); 13] = [
         ("blob in v1", Forge::blob1),
         ("envelope in v1", Forge::envelope1),
         ("blob in v2", Forge::blob2),
@@ -80,6 +81,10 @@ fn what_is_right_passes() {
         ("timestamp by an anchor", Forge::stamped_by_anchor),
         ("key in v1", Forge::key1),
         ("key in v2", Forge::key2),
+        ("blob in v2 without its digest", Forge::unhinted2),
+        ("key in v2 without time", Forge::timeless_key2),
+        ("blob in v2 of an ECDSA key", Forge::blob2_ecdsa),
+        ("blob in v1 without promise", Forge::unpromised1),
         ("key over an envelope", Forge::key_envelope1),
     ];
     for (name, base) in bases {

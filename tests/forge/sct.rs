@@ -128,8 +128,8 @@ fn one_log_counts_once() {
     second.time += 1000;
     forge.scts.push(second);
     let verified = forge.make().verify().unwrap();
-    let SignerEvidence::Certificate { sct, .. } = verified.signer_evidence() else {
+    let SignerEvidence::Certificate(evidence) = verified.signer_evidence() else {
         panic!("signed with a certificate");
     };
-    assert_eq!(sct.promises().len(), 1);
+    assert_eq!(evidence.sct().promises().len(), 1);
 }
