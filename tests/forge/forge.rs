@@ -298,6 +298,11 @@ impl Forge {
         forge
     }
 
+    /// Rekor v1 with a promise, and Rekor v2; no timestamp.
+    pub fn logged_twice() -> Self {
+        Forge::blob1().logged(Rekor::V2, Kind::Hashedrekord2)
+    }
+
     /// A managed key in Rekor v1.
     pub fn key1() -> Self {
         Forge::blob1().by_key()

@@ -72,7 +72,7 @@ fn judge(cases: &[Case]) {
 
 #[test]
 fn what_is_right_passes() {
-    let bases: [(&str, Base); 13] = [
+    let bases: [(&str, Base); 14] = [
         ("blob in v1", Forge::blob1),
         ("envelope in v1", Forge::envelope1),
         ("blob in v2", Forge::blob2),
@@ -85,6 +85,7 @@ fn what_is_right_passes() {
         ("key in v2 without time", Forge::timeless_key2),
         ("blob in v2 of an ECDSA key", Forge::blob2_ecdsa),
         ("blob in v1 without promise", Forge::unpromised1),
+        ("blob in v1 and v2", Forge::logged_twice),
         ("key over an envelope", Forge::key_envelope1),
     ];
     for (name, base) in bases {
