@@ -102,11 +102,18 @@ impl Template {
         ])
     }
 
-    pub fn issue_with(&self, sct_list: Option<&[u8]>) -> Certificate {
-        let tbs = self.tbs(sct_list);
+    /// A certificate around any TBSCertificate.
+    pub fn signed(&self, tbs: Vec<u8>) -> Vec<u8> {
         let signature = bits(&self.signer.sign(&tbs));
-        let der = sequence(&[tbs, ecdsa_with_sha256(), signature]);
-        Certificate::from_der(&der).unwrap()
+        sequence(&[tbs, ecdsa_with_sha256(), signature])
+    }
+
+    pub fn der(&self) -> Vec<u8> {
+        self.signed(self.tbs(None))
+    }
+
+    pub fn issue_with(&self, sct_list: Option<&[u8]>) -> Certificate {
+        Certificate::from_der(&self.signed(self.tbs(sct_list))).unwrap()
     }
 
     pub fn issue(&self) -> Certificate {

@@ -1,8 +1,9 @@
 //! The signer's certificate and its path, at every observed time.
 
-use keyless::crypto::UnixTime;
+use keyless::crypto::{Certificate, UnixTime};
 
 use crate::Change::{Forge as Before, Scene as After};
+use crate::asn1::{bits, oid, sequence};
 use crate::certificate::{
     CODE_SIGNING, CRL_SIGN, DIGITAL_SIGNATURE, KEY_ENCIPHERMENT, SERVER_AUTH,
 };
@@ -323,5 +324,38 @@ fn the_path() {
             }),
             "certificate-critical-extension",
         ),
+        Case(
+            "uncritical-name-constraints-on-the-intermediate",
+            Forge::blob1,
+            Before(|forge| {
+                let constraints = ("2.5.29.30", false, vec![0x30, 0]);
+                forge.intermediate.more.push(constraints);
+            }),
+            "certificate-critical-extension",
+        ),
     ]);
+}
+
+#[test]
+fn certificates_that_are_not_read() {
+    let leaf = Forge::blob1().leaf;
+    let read = |der: &[u8]| Certificate::from_der(der).is_ok();
+    assert!(read(&leaf.der()));
+    let mut longer = leaf.der();
+    longer.push(0);
+    assert!(!read(&longer), "a byte behind it");
+    let mut twice = leaf.clone();
+    twice.more.push(twice.more[0].clone());
+    assert!(!read(&twice.der()), "an extension twice");
+    let tbs = leaf.tbs(None);
+    let signature = bits(&leaf.signer.sign(&tbs));
+    let other = sequence(&[oid("1.2.840.10045.4.3.3")]);
+    let der = sequence(&[tbs, other, signature]);
+    assert!(!read(&der), "two signature algorithms");
+    let mut first_version = leaf.tbs(None);
+    let at = first_version
+        .windows(5)
+        .position(|w| w == [0xa0, 3, 2, 1, 2]);
+    first_version[at.unwrap() + 4] = 0;
+    assert!(!read(&leaf.signed(first_version)), "a default written out");
 }

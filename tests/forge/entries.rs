@@ -31,6 +31,12 @@ fn pem_key(key: &Key) -> String {
     base64(key.public().to_pem().as_bytes())
 }
 
+/// Adds signature lines that are not the log's.
+fn witness(scene: &mut Scene, lines: usize) {
+    let line = format!("\u{2014} witness.test {}\n", base64(&[0; 68]));
+    proof(scene).checkpoint.push_str(&line.repeat(lines));
+}
+
 /// Ends the trust in a log one second before the signature.
 fn retire(scene: &mut Scene, log: usize) {
     scene.trust.logs[log].valid_for.end = Some(UnixTime::from_seconds(NOW - 1));
@@ -517,6 +523,12 @@ fn the_proof() {
             "checkpoint-mismatch",
         ),
         Case(
+            "index-of-the-entry-changed-v2-older-kind",
+            Forge::older_kind2,
+            After(|scene| scene.bundle.log_entries[0].log_index += 1),
+            "checkpoint-mismatch",
+        ),
+        Case(
             "index-outside-the-tree",
             Forge::blob1,
             After(|scene| proof(scene).log_index = 7),
@@ -647,6 +659,39 @@ fn the_checkpoint() {
                 let checkpoint = &mut proof(scene).checkpoint;
                 let end = checkpoint.find("\n\n").unwrap() + 2;
                 checkpoint.truncate(end);
+            }),
+            "checkpoint-malformed",
+        ),
+        Case(
+            "control-character",
+            Forge::blob1,
+            Before(|forge| forge.entries[0].checkpoint.origin = "rekor1.test - \t1".to_owned()),
+            "checkpoint-malformed",
+        ),
+        Case(
+            "no-origin",
+            Forge::blob1,
+            Before(|forge| forge.entries[0].checkpoint.origin.clear()),
+            "checkpoint-malformed",
+        ),
+        Case(
+            "signature-lines-101",
+            Forge::blob1,
+            After(|scene| witness(scene, 100)),
+            "checkpoint-malformed",
+        ),
+        Case(
+            "signature-lines-100",
+            Forge::blob1,
+            After(|scene| witness(scene, 99)),
+            PASSES,
+        ),
+        Case(
+            "longer-than-16-kib",
+            Forge::blob1,
+            Before(|forge| {
+                let tail = "x".repeat(16 * 1024);
+                forge.entries[0].checkpoint.origin.push_str(&tail);
             }),
             "checkpoint-malformed",
         ),

@@ -327,6 +327,13 @@ impl Forge {
         forge.logged(Rekor::V2, Kind::Hashedrekord2).stamped()
     }
 
+    /// Rekor v2 with an entry of the older kind, with a timestamp.
+    pub fn older_kind2() -> Self {
+        Forge::new(Signed::Blob)
+            .logged(Rekor::V2, Kind::Hashedrekord1)
+            .stamped()
+    }
+
     /// Rekor v1 that makes no promise, with a timestamp.
     pub fn unpromised1() -> Self {
         let mut forge = Forge::stamped1();

@@ -69,6 +69,11 @@ fn repeat(bundle: &mut Value, pointer: &str, times: usize) {
 const ENTRIES: &str = "/verificationMaterial/tlogEntries";
 const TIMESTAMPS: &str = "/verificationMaterial/timestampVerificationData/rfc3161Timestamps";
 
+fn set_timestamp(bundle: &mut Value, len: usize) {
+    let text = base64(&vec![1; len]);
+    bundle.pointer_mut(TIMESTAMPS).unwrap()[0]["signedTimestamp"] = json!(text);
+}
+
 fn code(json: &str) -> &'static str {
     Bundle::parse(json.as_bytes()).map_or_else(|error| error.code(), |_| PASSES)
 }
@@ -241,6 +246,36 @@ fn members_and_counts() {
                 }
             },
             "bundle-malformed",
+        ),
+        (
+            "timestamp-empty",
+            blob,
+            |bundle| set_timestamp(bundle, 0),
+            "bundle-invalid",
+        ),
+        (
+            "timestamp-over-64-kib",
+            blob,
+            |bundle| set_timestamp(bundle, 64 * 1024 + 1),
+            "bundle-invalid",
+        ),
+        (
+            "checkpoint-over-16-kib",
+            blob,
+            |bundle| {
+                let text = "x".repeat(16 * 1024 + 1);
+                entry(bundle)["inclusionProof"]["checkpoint"]["envelope"] = json!(text);
+            },
+            "bundle-invalid",
+        ),
+        (
+            "bundle-over-8-mib",
+            blob,
+            |bundle| {
+                let text = "x".repeat(8 * 1024 * 1024);
+                entry(bundle)["inclusionProof"]["checkpoint"]["envelope"] = json!(text);
+            },
+            "bundle-too-large",
         ),
         (
             "no-entry",

@@ -77,6 +77,12 @@ fn the_token() {
             "timestamp-malformed",
         ),
         Case(
+            "bytes-behind-the-tokens-signature",
+            Forge::stamped1,
+            Before(|forge| forge.tokens[0].behind_signature = vec![5, 0]),
+            "timestamp-malformed",
+        ),
+        Case(
             "second-token-by-another-key",
             Forge::blob2,
             Before(|forge| {
@@ -84,6 +90,18 @@ fn the_token() {
                 forge.tokens.push(token);
             }),
             "timestamp-invalid",
+        ),
+        Case(
+            "signer-of-another-issuer",
+            Forge::blob2,
+            Before(|forge| forge.tokens[0].identified = Some(("other.test", forge.tsa.serial))),
+            "no-trusted-time",
+        ),
+        Case(
+            "signer-of-another-serial-number",
+            Forge::blob2,
+            Before(|forge| forge.tokens[0].identified = Some((forge.tsa.issuer, 12))),
+            "no-trusted-time",
         ),
         Case(
             "authority-not-listed",

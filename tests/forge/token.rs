@@ -36,6 +36,10 @@ pub struct Token {
     pub content_type: &'static str,
     pub named: Named,
     pub signer: Key,
+    /// Follows the signature in SignerInfo.
+    pub behind_signature: Vec<u8>,
+    /// Issuer and serial number by which the signer is identified; its certificate's if none is given.
+    pub identified: Option<(&'static str, u8)>,
 }
 
 impl Token {
@@ -49,6 +53,8 @@ impl Token {
             content_type: TST_INFO,
             named: Named::Signer,
             signer: signer.clone(),
+            behind_signature: Vec::new(),
+            identified: None,
         }
     }
 
@@ -83,13 +89,17 @@ impl Token {
         let attributes = set_of(attributes);
         let mut implicit = attributes.clone();
         implicit[0] = 0xa0;
+        let (issuer, serial) = self
+            .identified
+            .unwrap_or((template.issuer, template.serial));
         let signer_info = sequence(&[
             integer(1),
-            sequence(&[name(template.issuer), integer(template.serial)]),
+            sequence(&[name(issuer), integer(serial)]),
             sha256_identifier(),
             implicit,
             ecdsa_with_sha256(),
             octets(&self.signer.sign(&attributes)),
+            self.behind_signature.clone(),
         ]);
         let signed_data = sequence(&[
             integer(3),
