@@ -56,7 +56,7 @@ fn blob_signatures_verify_and_their_neighbours_do_not() {
                 &bundle,
                 artifact,
                 &trust(),
-                &policy(identity, issuer, signature()),
+                &policy(identity, issuer, ExpectedContent::ArtifactSignature),
             ))
         };
         assert_eq!(judge(IDENTITY, ISSUER, &artifact), "accepted", "{name}");

@@ -222,8 +222,8 @@ impl TrustArguments {
 pub(crate) struct SigningArguments {
     /// Identity token: the token itself, a file that holds it, or - for standard input. Without it:
     /// SIGSTORE_ID_TOKEN, then GitHub Actions.
-    #[arg(long, value_name = "TOKEN|FILE|-", allow_hyphen_values = true)]
-    pub identity_token: Option<String>,
+    #[arg(long, value_name = "TOKEN|FILE|-", allow_hyphen_values = true, value_parser = secret)]
+    pub identity_token: Option<Secret>,
 
     /// Signing config: which services sign. Without it: the public-good instance, as built in.
     #[arg(long, value_name = "FILE", env = "KEYLESS_SIGNING_CONFIG")]
@@ -253,7 +253,7 @@ impl SigningArguments {
             trusted_root: trust.source(),
             signing_config: self.signing_config.clone().into(),
             token: TokenSource {
-                given: self.identity_token.clone().map(Secret::new),
+                given: self.identity_token.clone(),
                 environment: variable("SIGSTORE_ID_TOKEN").map(Secret::new),
                 github,
                 on_github: variable("GITHUB_ACTIONS").is_some(),
@@ -282,6 +282,11 @@ impl RegistryArguments {
         };
         RegistryClient::new(http.clone(), RegistryAuth::from_environment(), options)
     }
+}
+
+/// Takes a secret argument over, so that nothing shows it. The system's own copy of the command line stays.
+fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
+    Ok(Secret::new(text.to_owned()))
 }
 
 /// Reads image references.

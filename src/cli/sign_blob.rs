@@ -93,7 +93,13 @@ fn request(
     };
     let stdin = |name: &&String| name.as_str() == "-";
     if arguments.files.iter().filter(stdin).count()
-        + usize::from(arguments.signing.identity_token.as_deref() == Some("-"))
+        + usize::from(
+            arguments
+                .signing
+                .identity_token
+                .as_ref()
+                .is_some_and(|token| token.expose() == "-"),
+        )
         > 1
     {
         conflict(

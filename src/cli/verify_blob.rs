@@ -52,10 +52,10 @@ pub(crate) fn run(arguments: VerifyBlobArguments, context: &Context) -> Exit {
         Ok(bundle) => bundle,
         Err(error) => return fail_with(output, COMMAND, &error),
     };
-    let content = ExpectedContent::Signature {
-        annotations: Default::default(),
-    };
-    let policy = match arguments.identity.policy(content) {
+    let policy = match arguments
+        .identity
+        .policy(ExpectedContent::ArtifactSignature)
+    {
         Ok(policy) => policy,
         Err(error) => {
             if let (UsageError::NoIdentity { .. }, Ok((bundle, _))) = (&error, read_bundle(&bundle))

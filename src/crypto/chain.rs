@@ -19,6 +19,8 @@ const ANY_EXTENDED_KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2
 /// extKeyUsage.
 const UNDERSTOOD: [&str; 4] = ["2.5.29.17", "2.5.29.19", "2.5.29.15", "2.5.29.37"];
 
+const NAME_CONSTRAINTS: &str = "2.5.29.30";
+
 /// Why a path, or a certificate in it, was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChainError {
@@ -69,11 +71,18 @@ pub enum Purpose {
     TimeStamping,
 }
 
+/// A leaf that may sign for the purpose it was checked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeafProfile(());
+
 /// Checks what the leaf itself must be, whatever its issuer.
 ///
 /// # Errors
 /// [`ChainError::NotASigner`] and [`ChainError::CriticalExtension`].
-pub fn verify_leaf_profile(leaf: &Certificate, purpose: Purpose) -> Result<(), ChainError> {
+pub fn verify_leaf_profile(
+    leaf: &Certificate,
+    purpose: Purpose,
+) -> Result<LeafProfile, ChainError> {
     let refuse = |reason| Err(ChainError::NotASigner { reason });
     if leaf.is_ca() {
         return refuse("it is a CA certificate");
@@ -106,12 +115,17 @@ pub fn verify_leaf_profile(leaf: &Certificate, purpose: Purpose) -> Result<(), C
             }
         }
     }
-    verify_critical(leaf)
+    verify_critical(leaf)?;
+    Ok(LeafProfile(()))
 }
 
 fn verify_critical(certificate: &Certificate) -> Result<(), ChainError> {
     for extension in certificate.extensions() {
         let oid = extension.oid.to_string();
+        // Name constraints narrow what an authority may certify; not applied here, so never passed over.
+        if oid == NAME_CONSTRAINTS {
+            return Err(ChainError::CriticalExtension { oid });
+        }
         if extension.critical && !UNDERSTOOD.contains(&oid.as_str()) {
             return Err(ChainError::CriticalExtension { oid });
         }

@@ -7,7 +7,7 @@ use crate::crypto::Digest;
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::event::{Event, Reporter};
 use crate::flow::publish;
-use crate::format::bundle::{Bundle, BundleError};
+use crate::format::bundle::{Bundle, BundleError, BundleVersion};
 use crate::format::limits;
 use crate::host::files::{FileError, read_bounded};
 use crate::net::registry::{
@@ -113,8 +113,19 @@ pub async fn attach_bundle(
     };
     let mut accepted = Vec::new();
     let mut refusal: Option<VerifyError> = None;
-    for json in bundles(&text) {
+    let bundles = bundles(&text);
+    if bundles.len() > MAX_LINES {
+        return Err(malformed(BundleError::Rule {
+            rule: "the file has more than 1000 bundles",
+        }));
+    }
+    for json in bundles {
         let bundle = Bundle::parse(json).map_err(malformed)?;
+        if bundle.version < BundleVersion::V03 {
+            return Err(malformed(BundleError::Rule {
+                rule: "images carry bundles of v0.3",
+            }));
+        }
         match verify(&bundle, &artifact, trust, policy) {
             Ok(verified) => accepted.push((json, verified)),
             Err(error)
@@ -160,6 +171,6 @@ fn bundles(text: &[u8]) -> Vec<&[u8]> {
     text.split(|byte| *byte == b'\n')
         .map(<[u8]>::trim_ascii)
         .filter(|line| !line.is_empty())
-        .take(MAX_LINES)
+        .take(MAX_LINES + 1)
         .collect()
 }

@@ -8,16 +8,19 @@ use serde_json::json;
 use crate::crypto::{Digest, Secret};
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::identity::TokenSource;
-use crate::flow::publish;
 use crate::flow::sign::SigningOptions;
 use crate::flow::sign_image::{SignImageError, SignImageRequest, SignedImage, sign_images};
 use crate::flow::trust::{self, TrustError, TrustSource};
 use crate::flow::verify_image::{ImageVerdict, verify_images};
 use crate::format::identity_token::DEFAULT_AUDIENCE;
-use crate::format::oci::{Descriptor, EncodedManifest, OCI_MANIFEST};
+use crate::format::oci::{BUNDLE_ARTIFACT_TYPE, Descriptor, EncodedManifest, OCI_MANIFEST};
+use crate::format::statement::COSIGN_SIGN_V1;
+use crate::host::clock;
 use crate::host::files::{FileError, read_bounded};
 use crate::net::HttpClient;
-use crate::net::registry::{DigestReference, RegistryClient, RegistryError, Repository};
+use crate::net::registry::{
+    Attachment, DigestReference, RegistryClient, RegistryError, Repository,
+};
 use crate::trust::TrustedRoot;
 use crate::verify::policy::ValueMatcher;
 use crate::verify::{ExpectedContent, IdentityMatcher, Policy};
@@ -205,14 +208,18 @@ pub async fn demo(
         .expect(Exit::NoSignature, scene, &tampered, &setting.identity)
         .await?;
     // The genuine signature, hung on the tampered image by hand: `keyless attach` would refuse.
-    publish::attach(
-        &registry,
-        &tampered,
-        &descriptor,
-        &signed.bundle.json,
-        &signed.bundle.verified,
-    )
-    .await?;
+    let json = Bytes::from(signed.bundle.json.into_bytes());
+    let layer = Descriptor::of(BUNDLE_ARTIFACT_TYPE, &json);
+    let manifest = EncodedManifest::for_bundle(&layer, &descriptor, COSIGN_SIGN_V1, clock::now());
+    registry
+        .attach(
+            &tampered,
+            &Attachment {
+                manifest,
+                layer: json,
+            },
+        )
+        .await?;
     let scene = "the tampered image with the genuine signature attached to it";
     judge
         .expect(Exit::ContentMismatch, scene, &tampered, &setting.identity)

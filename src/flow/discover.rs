@@ -1,7 +1,10 @@
 //! Finding the bundles of an image: the list of referrers, then each manifest and its layer.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use futures_util::StreamExt as _;
 use futures_util::stream;
+use tokio::sync::Semaphore;
 
 use crate::crypto::Digest;
 use crate::diagnostic::Diagnostic;
@@ -14,14 +17,30 @@ use crate::net::registry::{DigestReference, RegistryClient, RegistryError};
 
 /// Objects of one image that are fetched at a time.
 const CONCURRENCY: usize = 16;
+/// Bytes of bundles that are in memory at a time, over all images of a call; in units of [`UNIT`].
+const UNITS: usize = 16;
+/// One unit of the budget, in bytes.
+const UNIT: u64 = 1024 * 1024;
+/// Bytes of bundles that are read for one image; real ones have about 10 KiB.
+const IMAGE_BUDGET: u64 = 64 * 1024 * 1024;
+
+/// What all images of one call share: how much may be in memory.
+#[derive(Debug)]
+pub struct Budget(Semaphore);
+
+impl Default for Budget {
+    fn default() -> Self {
+        Budget(Semaphore::new(UNITS))
+    }
+}
 
 /// What became of one referrer.
 #[derive(Debug)]
-pub struct Found {
+pub struct Found<T> {
     /// Digest of the manifest that attaches it.
     pub manifest: Digest,
-    /// The bundle, or why there is none.
-    pub bundle: Result<FoundBundle, FindError>,
+    /// What was made of the bundle, or why there is none.
+    pub outcome: Result<T, FindError>,
 }
 
 /// A bundle as found.
@@ -31,8 +50,6 @@ pub struct FoundBundle {
     pub digest: Digest,
     /// The bundle.
     pub bundle: Bundle,
-    /// Its bytes.
-    pub json: Vec<u8>,
 }
 
 /// Why a referrer is no usable bundle.
@@ -69,34 +86,41 @@ impl FindError {
 
 /// Every bundle of an image that may be a signature, and what was left out.
 #[derive(Debug)]
-pub struct Discovery {
+pub struct Discovery<T> {
     /// Referrers in the registry's order.
-    pub found: Vec<Found>,
+    pub found: Vec<Found<T>>,
     /// Set where the list was cut: what is beyond may be the signature.
     pub cut: Option<RegistryError>,
 }
 
-/// Finds an image's signature bundles: one request for the list, two for each candidate.
+/// Finds an image's signature bundles: one request for the list, two for each candidate. Each bundle is
+/// handed to `judge` as it comes and dropped, so that a registry full of large ones fills no memory.
 ///
 /// What the list says about an entry saves fetching what cannot be a signature; whatever it says, nothing
 /// is believed because of it.
 ///
 /// # Errors
 /// [`RegistryError`] if the list cannot be had.
-pub async fn discover(
+pub async fn discover<T>(
     registry: &RegistryClient,
     image: &DigestReference,
-) -> Result<Discovery, RegistryError> {
+    budget: &Budget,
+    judge: impl Fn(FoundBundle) -> T,
+) -> Result<Discovery<T>, RegistryError> {
     let referrers = registry.referrers(image, None).await?;
     let cut = referrers.too_many();
+    let spent = AtomicU64::new(0);
     let found = stream::iter(referrers.descriptors)
-        .map(|descriptor| async move {
-            let manifest = descriptor.digest;
-            let bundle = match passed_over(&descriptor) {
-                Some(error) => Err(error),
-                None => fetch(registry, image, &descriptor).await,
-            };
-            Found { manifest, bundle }
+        .map(|descriptor| {
+            let (spent, judge) = (&spent, &judge);
+            async move {
+                let manifest = descriptor.digest;
+                let outcome = match passed_over(&descriptor) {
+                    Some(error) => Err(error),
+                    None => fetch(registry, image, &descriptor, budget, spent, judge).await,
+                };
+                Found { manifest, outcome }
+            }
         })
         .buffered(CONCURRENCY)
         .collect()
@@ -122,26 +146,39 @@ fn passed_over(descriptor: &Descriptor) -> Option<FindError> {
     }
 }
 
-async fn fetch(
+async fn fetch<T>(
     registry: &RegistryClient,
     image: &DigestReference,
     descriptor: &Descriptor,
-) -> Result<FoundBundle, FindError> {
+    budget: &Budget,
+    spent: &AtomicU64,
+    judge: &impl Fn(FoundBundle) -> T,
+) -> Result<T, FindError> {
     let fetched = registry.manifest(image.repository(), descriptor).await?;
     let Document::Manifest(manifest) = fetched.document else {
         return Err(FindError::NotABundle);
     };
     let layer = manifest.bundle_layer().ok_or(FindError::NotABundle)?;
-    let json = registry
-        .blob(image.repository(), layer, registry.options().limits.bundle)
-        .await?;
+    let limit = registry.options().limits.bundle;
+    if layer.size <= limit
+        && spent.fetch_add(layer.size, Ordering::Relaxed) + layer.size > IMAGE_BUDGET
+    {
+        return Err(RegistryError::TooMany {
+            what: "bytes of bundles",
+            limit: IMAGE_BUDGET as usize,
+        }
+        .into());
+    }
+    let units = layer.size.div_ceil(UNIT).clamp(1, UNITS as u64) as u32;
+    // Never closed; were it, going on without a permit would only take more memory.
+    let _permit = budget.0.acquire_many(units).await;
+    let json = registry.blob(image.repository(), layer, limit).await?;
     let bundle = Bundle::parse(&json)?;
     if bundle.version < BundleVersion::V03 {
         return Err(FindError::NotABundle);
     }
-    Ok(FoundBundle {
+    Ok(judge(FoundBundle {
         digest: layer.digest,
         bundle,
-        json: json.to_vec(),
-    })
+    }))
 }

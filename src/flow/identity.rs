@@ -1,6 +1,6 @@
 //! The identity token: from where the user says, or from where the machine offers one (spec 02 §4).
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use url::Url;
 
@@ -130,12 +130,12 @@ impl TokenSource {
 /// file's name is never shown where it might be a broken token.
 fn read_given(given: &Secret) -> Result<Secret, IdentityError> {
     let text = given.expose();
-    let path = PathBuf::from(text);
+    let path = Path::new(text);
     let looks_like_token = text.split('.').count() == 3 && text.len() > 60 && !text.contains('/');
     if text != "-" && (looks_like_token || !path.exists()) {
         return Ok(given.clone());
     }
-    let bytes = read_bounded(&path, limits::IDENTITY_TOKEN_LEN as u64)?;
+    let bytes = read_bounded(path, limits::IDENTITY_TOKEN_LEN as u64)?;
     let text = String::from_utf8(bytes).map_err(|_| IdentityTokenError::Malformed {
         reason: "the file holds no text",
     })?;

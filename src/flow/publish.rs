@@ -10,7 +10,7 @@ use crate::format::oci::{BUNDLE_ARTIFACT_TYPE, Descriptor, EncodedManifest};
 use crate::host::clock;
 use crate::host::files::FileError;
 use crate::net::registry::{Attached, Attachment, DigestReference, RegistryClient, RegistryError};
-use crate::verify::VerifiedBundle;
+use crate::verify::{ObservedTimes, VerifiedBundle};
 
 /// A bundle was made and could not be attached. It is valid, and kept.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +54,8 @@ impl Diagnostic for PublishError {
     }
 }
 
-/// Attaches a bundle. Takes the verdict, so that nothing unverified is published.
+/// Attaches a bundle. Takes the verdict, so that nothing unverified is published, and none about another
+/// image.
 ///
 /// # Errors
 /// [`RegistryError`].
@@ -65,13 +66,25 @@ pub async fn attach(
     json: &str,
     verified: &VerifiedBundle,
 ) -> Result<Attached, RegistryError> {
+    let judged = verified.artifact().digests();
+    if !judged.contains(&image.digest()) {
+        return Err(RegistryError::DigestMismatch {
+            what: "image of the verdict",
+            expected: Box::new(image.digest()),
+            found: Box::new(judged[0]),
+        });
+    }
     let predicate_type = verified
         .signature()
         .statement()
         .map_or("", |statement| statement.predicate_type.as_str());
     let layer = Descriptor::of(BUNDLE_ARTIFACT_TYPE, json.as_bytes());
+    // The signature's own time, not now: attaching the same bundle again makes the same manifest.
+    let created = verified
+        .times()
+        .map_or_else(clock::now, ObservedTimes::earliest);
     let attachment = Attachment {
-        manifest: EncodedManifest::for_bundle(&layer, subject, predicate_type, clock::now()),
+        manifest: EncodedManifest::for_bundle(&layer, subject, predicate_type, created),
         layer: Bytes::copy_from_slice(json.as_bytes()),
     };
     registry.attach(image, &attachment).await

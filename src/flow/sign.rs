@@ -205,9 +205,7 @@ impl Payload {
 
     fn expected(&self) -> ExpectedContent {
         match self {
-            Payload::Artifact(_) => ExpectedContent::Signature {
-                annotations: Default::default(),
-            },
+            Payload::Artifact(_) => ExpectedContent::ArtifactSignature,
             Payload::Statement { expected, .. } => expected.clone(),
         }
     }

@@ -7,8 +7,55 @@ use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::event::Reporter;
 use crate::flow::publish::UnwrittenBundle;
 use crate::flow::sign::{Payload, SignError, SignedBundle, SigningOptions, prepare};
+use crate::format::dsse::PRE_AUTH_PREFIX;
 use crate::host::files::{FileError, OutputFile, digest};
 use crate::net::HttpClient;
+
+/// Why a file has no digest to sign or verify.
+#[derive(Debug, thiserror::Error)]
+pub enum BlobError {
+    /// It cannot be read.
+    #[error("{0}")]
+    File(#[from] FileError),
+    /// It is what the signature of an envelope covers.
+    #[error("{path} is a DSSE pre-authentication encoding, which is not signed as a file")]
+    PreAuthEncoding {
+        /// The file.
+        path: String,
+    },
+}
+
+impl Diagnostic for BlobError {
+    fn code(&self) -> &'static str {
+        match self {
+            BlobError::File(error) => error.code(),
+            BlobError::PreAuthEncoding { .. } => "blob-is-pre-auth-encoding",
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            BlobError::File(error) => error.exit(),
+            BlobError::PreAuthEncoding { .. } => Exit::ContentMismatch,
+        }
+    }
+
+    fn details(&self) -> Vec<(&'static str, String)> {
+        match self {
+            BlobError::File(error) => error.details(),
+            BlobError::PreAuthEncoding { .. } => Vec::new(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            BlobError::File(error) => error.hint(),
+            BlobError::PreAuthEncoding { .. } => {
+                Some("its signature could be passed off as that of the statement within".to_owned())
+            }
+        }
+    }
+}
 
 /// A file to sign or verify: by its path, `-` for standard input, or by its digest alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,22 +67,31 @@ pub enum BlobSource {
 }
 
 impl BlobSource {
-    /// Reads what the command line says: a digest only if it is one and no such file exists.
+    /// Reads what the command line says: whatever is written as a digest is one. A file of such a name is
+    /// written `./sha256:…`; otherwise whoever plants it would decide what was asked about.
     pub fn parse(text: &str) -> Self {
         match text.parse::<Digest>() {
-            Ok(digest) if !PathBuf::from(text).exists() => BlobSource::Digest(digest),
-            _ => BlobSource::File(PathBuf::from(text)),
+            Ok(digest) => BlobSource::Digest(digest),
+            Err(_) => BlobSource::File(PathBuf::from(text)),
         }
     }
 
-    /// Computes digests, or looks the known one up.
+    /// Computes digests, or looks the known one up. What a digest given as such is of, nobody can see.
     ///
     /// # Errors
-    /// [`FileError`].
-    pub fn digests(&self, algorithms: &[HashAlgorithm]) -> Result<Vec<Digest>, FileError> {
+    /// [`BlobError`]: the file cannot be read, or is a DSSE pre-authentication encoding.
+    pub fn digests(&self, algorithms: &[HashAlgorithm]) -> Result<Vec<Digest>, BlobError> {
         match self {
             BlobSource::Digest(digest) => Ok(vec![*digest]),
-            BlobSource::File(path) => digest(path, algorithms),
+            BlobSource::File(path) => {
+                let hashed = digest(path, algorithms)?;
+                if hashed.head.starts_with(PRE_AUTH_PREFIX) {
+                    return Err(BlobError::PreAuthEncoding {
+                        path: path.display().to_string(),
+                    });
+                }
+                Ok(hashed.digests)
+            }
         }
     }
 }
@@ -61,9 +117,9 @@ pub struct SignBlobRequest {
 /// Why nothing was signed.
 #[derive(Debug, thiserror::Error)]
 pub enum SignBlobError {
-    /// A file cannot be read.
+    /// A file cannot be read, or is not to be signed.
     #[error("{0}")]
-    File(#[from] FileError),
+    Blob(#[from] BlobError),
     /// A bundle cannot be written; those of other files are.
     #[error("{0}")]
     Unwritten(#[from] UnwrittenBundle),
@@ -81,7 +137,7 @@ pub enum SignBlobError {
 impl Diagnostic for SignBlobError {
     fn code(&self) -> &'static str {
         match self {
-            SignBlobError::File(error) => error.code(),
+            SignBlobError::Blob(error) => error.code(),
             SignBlobError::Unwritten(error) => error.code(),
             SignBlobError::DigestAlgorithm { .. } => "digest-algorithm",
             SignBlobError::Sign(error) => error.code(),
@@ -90,7 +146,7 @@ impl Diagnostic for SignBlobError {
 
     fn exit(&self) -> Exit {
         match self {
-            SignBlobError::File(error) => error.exit(),
+            SignBlobError::Blob(error) => error.exit(),
             SignBlobError::Unwritten(error) => error.exit(),
             SignBlobError::DigestAlgorithm { .. } => Exit::Usage,
             SignBlobError::Sign(error) => error.exit(),
@@ -99,7 +155,7 @@ impl Diagnostic for SignBlobError {
 
     fn details(&self) -> Vec<(&'static str, String)> {
         match self {
-            SignBlobError::File(error) => error.details(),
+            SignBlobError::Blob(error) => error.details(),
             SignBlobError::Unwritten(error) => error.details(),
             SignBlobError::DigestAlgorithm { found } => vec![("found", found.to_string())],
             SignBlobError::Sign(error) => error.details(),
@@ -108,7 +164,7 @@ impl Diagnostic for SignBlobError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            SignBlobError::File(error) => error.hint(),
+            SignBlobError::Blob(error) => error.hint(),
             SignBlobError::Unwritten(error) => error.hint(),
             SignBlobError::DigestAlgorithm { .. } => None,
             SignBlobError::Sign(error) => error.hint(),

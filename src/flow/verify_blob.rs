@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::crypto::key::KeyKind;
 use crate::crypto::{Digest, HashAlgorithm};
 use crate::diagnostic::{Diagnostic, Exit};
-use crate::flow::sign_blob::BlobSource;
+use crate::flow::sign_blob::{BlobError, BlobSource};
 use crate::format::bundle::{Bundle, BundleError, KeyMaterial};
 use crate::format::limits;
 use crate::host::files::{FileError, read_bounded};
@@ -17,6 +17,9 @@ use crate::verify::{Artifact, ExpectedSigner, Policy, VerifiedBundle, VerifyErro
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyBlobError {
     /// A file cannot be read.
+    #[error("{0}")]
+    Blob(#[from] BlobError),
+    /// A bundle cannot be read.
     #[error("{0}")]
     File(#[from] FileError),
     /// No bundle was named and none lies beside the file.
@@ -43,6 +46,7 @@ pub enum VerifyBlobError {
 impl Diagnostic for VerifyBlobError {
     fn code(&self) -> &'static str {
         match self {
+            VerifyBlobError::Blob(error) => error.code(),
             VerifyBlobError::File(error) => error.code(),
             VerifyBlobError::NoBundle { .. } => "no-signature",
             VerifyBlobError::Bundle { error, .. } => error.code(),
@@ -52,6 +56,7 @@ impl Diagnostic for VerifyBlobError {
 
     fn exit(&self) -> Exit {
         match self {
+            VerifyBlobError::Blob(error) => error.exit(),
             VerifyBlobError::File(error) => error.exit(),
             VerifyBlobError::NoBundle { .. } => Exit::NoSignature,
             VerifyBlobError::Bundle { error, .. } => error.exit(),
@@ -61,6 +66,7 @@ impl Diagnostic for VerifyBlobError {
 
     fn details(&self) -> Vec<(&'static str, String)> {
         match self {
+            VerifyBlobError::Blob(error) => error.details(),
             VerifyBlobError::File(error) => error.details(),
             VerifyBlobError::NoBundle { looked, .. } => looked
                 .iter()
@@ -73,6 +79,7 @@ impl Diagnostic for VerifyBlobError {
 
     fn hint(&self) -> Option<String> {
         match self {
+            VerifyBlobError::Blob(error) => error.hint(),
             VerifyBlobError::File(error) => error.hint(),
             VerifyBlobError::NoBundle { .. } => Some("name the bundle with --bundle".to_owned()),
             VerifyBlobError::Bundle { error, .. } => error.hint(),

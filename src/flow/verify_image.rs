@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 
 use crate::crypto::Digest;
 use crate::diagnostic::{Diagnostic, Exit};
-use crate::flow::discover::{FindError, discover};
+use crate::flow::discover::{Budget, FindError, discover};
 use crate::format::bundle::KeyMaterial;
 use crate::format::certificate_identity::CertificateIdentity;
 use crate::net::registry::{DigestReference, ImageReference, RegistryClient, RegistryError};
@@ -155,10 +155,11 @@ pub async fn verify_images(
     trust: &TrustedRoot,
     policy: &Policy,
 ) -> Vec<ImageVerdict> {
+    let budget = Budget::default();
     join_all(
         images
             .iter()
-            .map(|image| verify_image(registry, image, trust, policy)),
+            .map(|image| verify_image(registry, image, trust, policy, &budget)),
     )
     .await
 }
@@ -178,6 +179,7 @@ async fn verify_image(
     reference: &ImageReference,
     trust: &TrustedRoot,
     policy: &Policy,
+    budget: &Budget,
 ) -> ImageVerdict {
     let mut verdict = ImageVerdict {
         given: reference.to_string(),
@@ -186,7 +188,7 @@ async fn verify_image(
         refused: Vec::new(),
         error: None,
     };
-    if let Err(error) = judge(registry, reference, trust, policy, &mut verdict).await {
+    if let Err(error) = judge(registry, reference, trust, policy, budget, &mut verdict).await {
         verdict.error = Some(error);
     }
     verdict
@@ -197,26 +199,30 @@ async fn judge(
     reference: &ImageReference,
     trust: &TrustedRoot,
     policy: &Policy,
+    budget: &Budget,
     verdict: &mut ImageVerdict,
 ) -> Result<(), ImageError> {
     let image = pin(registry, reference).await?;
     verdict.image = Some(image.clone());
-    let discovery = discover(registry, &image).await?;
     let artifact = Artifact::from_digest(image.digest());
+    let discovery = discover(registry, &image, budget, |found| {
+        let verified = verify(&found.bundle, &artifact, trust, policy);
+        (found.digest, verified)
+    })
+    .await?;
     for found in discovery.found {
-        let refusal = match found.bundle {
+        let refusal = match found.outcome {
+            Ok((bundle, Ok(verified))) => {
+                let manifest = Some(found.manifest);
+                verdict.accepted.push(AcceptedSignature {
+                    manifest,
+                    bundle,
+                    verified,
+                });
+                continue;
+            }
+            Ok((_, Err(error))) => Refusal::Verify(error),
             Err(error) => Refusal::Find(error),
-            Ok(bundle) => match verify(&bundle.bundle, &artifact, trust, policy) {
-                Ok(verified) => {
-                    verdict.accepted.push(AcceptedSignature {
-                        manifest: Some(found.manifest),
-                        bundle: bundle.digest,
-                        verified,
-                    });
-                    continue;
-                }
-                Err(error) => Refusal::Verify(error),
-            },
         };
         verdict.refused.push(RefusedSignature {
             manifest: found.manifest,
@@ -292,17 +298,20 @@ pub async fn claimed_signers(
     reference: &ImageReference,
 ) -> Result<Vec<CertificateIdentity>, RegistryError> {
     let image = pin(registry, reference).await?;
-    let discovery = discover(registry, &image).await?;
+    let discovery = discover(registry, &image, &Budget::default(), |found| {
+        match &found.bundle.key_material {
+            KeyMaterial::Certificate(leaf) => CertificateIdentity::of(leaf).ok(),
+            KeyMaterial::PublicKey { .. } => None,
+        }
+    })
+    .await?;
     let mut signers: Vec<CertificateIdentity> = Vec::new();
-    for bundle in discovery
+    for identity in discovery
         .found
         .into_iter()
-        .filter_map(|found| found.bundle.ok())
+        .filter_map(|found| found.outcome.ok().flatten())
     {
-        if let KeyMaterial::Certificate(leaf) = &bundle.bundle.key_material
-            && let Ok(identity) = CertificateIdentity::of(leaf)
-            && !signers.contains(&identity)
-        {
+        if !signers.contains(&identity) {
             signers.push(identity);
         }
     }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::dsse::Envelope;
 use super::limits;
-use super::protojson::Int64;
+use super::protojson::{Int64, check_shape};
 use crate::crypto::certificate::{Certificate, CertificateError};
 use crate::crypto::{Digest, HashAlgorithm};
 use crate::diagnostic::{Diagnostic, Exit};
@@ -218,7 +218,15 @@ impl Bundle {
                 limit: limits::BUNDLE_LEN,
             });
         }
-        let message: wire::Bundle = match serde_json::from_slice(json) {
+        const ARRAYS: [&str; 5] = [
+            "tlogEntries",
+            "certificates",
+            "rfc3161Timestamps",
+            "signatures",
+            "hashes",
+        ];
+        let read = check_shape(json, &ARRAYS, &[]).and_then(|()| serde_json::from_slice(json));
+        let message: wire::Bundle = match read {
             Ok(message) => message,
             Err(error) => return Err(unreadable(json, &error)),
         };

@@ -5,6 +5,10 @@ use crate::crypto::{Digest, HashAlgorithm, Hasher};
 /// Payload type of in-toto statements.
 pub const IN_TOTO_PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 
+/// First bytes of every pre-authentication encoding. A file that begins so is not signed as a file: on a
+/// Rekor v2 log that signature could be put into an envelope, and say what nobody meant to say.
+pub const PRE_AUTH_PREFIX: &[u8] = b"DSSEv1 ";
+
 /// A DSSE envelope with its one signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {

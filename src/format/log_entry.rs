@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::dsse::Envelope;
 use super::limits;
-use super::protojson::{Bounded, Bytes, EnumValue, decode_base64, encode_base64};
+use super::protojson::{Bounded, Bytes, EnumValue, check_shape, decode_base64, encode_base64};
 use crate::crypto::key::KeyKind;
 use crate::crypto::{Certificate, Digest, HashAlgorithm, PublicKey, pem};
 
@@ -298,8 +298,9 @@ impl LogBody {
     /// # Errors
     /// [`LogBodyError`]; also when the body names another kind or version (client-spec 4.4).
     pub fn parse(kind: &str, version: &str, body: &[u8]) -> Result<Self, LogBodyError> {
-        let outer: Outer<'_> =
-            serde_json::from_slice(body).or_else(|e| malformed(e.to_string()))?;
+        let outer: Outer<'_> = check_shape(body, &["signatures"], &[])
+            .and_then(|()| serde_json::from_slice(body))
+            .or_else(|e| malformed(e.to_string()))?;
         if outer.kind != kind || outer.api_version != version {
             let cut = |text: &str| text.chars().take(60).collect::<String>();
             return Err(LogBodyError::KindMismatch {

@@ -269,6 +269,125 @@ impl<'de, T: Deserialize<'de>, const LIMIT: usize> Deserialize<'de> for UniqueMa
     }
 }
 
+/// Checks what a derived reader does not: that no object anywhere has a member twice, and that arrays
+/// stand only under the names given (serde reads a struct from an array too). Inside the members named in
+/// `opaque` arrays may stand anywhere.
+///
+/// # Errors
+/// The parser's, with line and column.
+pub fn check_shape(json: &[u8], arrays: &[&str], opaque: &[&str]) -> Result<(), serde_json::Error> {
+    let mut reader = serde_json::Deserializer::from_slice(json);
+    let shape = Shape {
+        arrays,
+        opaque,
+        at: Place::Root,
+    };
+    de::DeserializeSeed::deserialize(shape, &mut reader)?;
+    reader.end()
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// The document itself: an object.
+    Root,
+    /// A member under which arrays may stand.
+    List,
+    /// Anything else.
+    Plain,
+    /// Within an opaque member.
+    Opaque,
+}
+
+#[derive(Clone, Copy)]
+struct Shape<'a> {
+    arrays: &'a [&'a str],
+    opaque: &'a [&'a str],
+    at: Place,
+}
+
+impl<'de> de::DeserializeSeed<'de> for Shape<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Shape<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.at == Place::Root {
+            "an object"
+        } else {
+            "an object or a value, not an array"
+        })
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut seen = std::collections::HashSet::new();
+        while let Some(key) = map.next_key::<String>()? {
+            let at = match self.at {
+                Place::Opaque => Place::Opaque,
+                _ if self.opaque.contains(&key.as_str()) => Place::Opaque,
+                _ if self.arrays.contains(&key.as_str()) => Place::List,
+                _ => Place::Plain,
+            };
+            if seen.contains(&key) {
+                return Err(de::Error::custom(format_args!("duplicate member {key:?}")));
+            }
+            seen.insert(key);
+            map.next_value_seed(Shape { at, ..self })?;
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        let at = match self.at {
+            Place::Opaque => Place::Opaque,
+            Place::List => Place::Plain,
+            Place::Root | Place::Plain => {
+                return Err(de::Error::invalid_type(de::Unexpected::Seq, &self));
+            }
+        };
+        while seq.next_element_seed(Shape { at, ..self })?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<(), E> {
+        self.scalar()
+    }
+
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<(), E> {
+        self.scalar()
+    }
+
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<(), E> {
+        self.scalar()
+    }
+
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<(), E> {
+        self.scalar()
+    }
+
+    fn visit_str<E: de::Error>(self, _: &str) -> Result<(), E> {
+        self.scalar()
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+        self.scalar()
+    }
+}
+
+impl Shape<'_> {
+    fn scalar<E: de::Error>(&self) -> Result<(), E> {
+        match self.at {
+            Place::Root => Err(E::custom("the document is no object")),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Reads a field that may be `null`, which means its default.
 ///
 /// # Errors
@@ -310,6 +429,26 @@ mod tests {
             "true",
         ] {
             assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn arrays_stand_where_they_belong_and_members_once() {
+        let check = |json: &str| check_shape(json.as_bytes(), &["list"], &["free"]).is_ok();
+        assert!(check(
+            r#"{"list":[{"a":1},"b"],"x":{"list":[]},"free":{"any":[[1]]}}"#
+        ));
+        for bad in [
+            "[]",
+            "1",
+            r#"{"x":[]}"#,
+            r#"{"list":[[]]}"#,
+            r#"{"list":[{"x":[1]}]}"#,
+            r#"{"a":1,"a":1}"#,
+            r#"{"free":{"deep":[{"a":1,"a":2}]}}"#,
+            r#"{"a":1} x"#,
+        ] {
+            assert!(!check(bad), "{bad}");
         }
     }
 

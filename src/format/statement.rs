@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::limits;
-use super::protojson::{Bounded, UniqueMap, null_as_default};
+use super::protojson::{Bounded, UniqueMap, check_shape, null_as_default};
 use crate::crypto::{Digest, HashAlgorithm};
 
 /// Statement type written here.
@@ -74,13 +74,15 @@ struct WireSubject {
 }
 
 impl Statement {
-    /// Parses a statement of version 1 or 0.1. Duplicate members are refused.
+    /// Parses a statement of version 1 or 0.1. Duplicate members are refused at every depth, the predicate's
+    /// too.
     ///
     /// # Errors
     /// [`StatementError`].
     pub fn parse(payload: &[u8]) -> Result<Self, StatementError> {
-        let wire: Wire =
-            serde_json::from_slice(payload).map_err(|e| StatementError::Malformed {
+        let wire: Wire = check_shape(payload, &["subject"], &["predicate"])
+            .and_then(|()| serde_json::from_slice(payload))
+            .map_err(|e| StatementError::Malformed {
                 reason: e.to_string(),
             })?;
         if wire.statement_type != STATEMENT_V1 && wire.statement_type != STATEMENT_V01 {
@@ -207,6 +209,10 @@ mod tests {
             Statement::parse(other),
             Err(StatementError::UnsupportedType { .. })
         ));
+        let list = r#"["https://in-toto.io/Statement/v1",[["n",{"sha256":"00"},{}]],"x"]"#;
+        assert!(Statement::parse(list.as_bytes()).is_err());
+        let twice = r#"{"_type":"https://in-toto.io/Statement/v1","predicateType":"x","predicate":{"a":1,"a":2}}"#;
+        assert!(Statement::parse(twice.as_bytes()).is_err());
         assert!(Statement::parse(b"[]").is_err());
         assert!(Statement::parse(b"null").is_err());
     }

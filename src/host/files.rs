@@ -113,11 +113,23 @@ pub fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
 /// Bytes read at a time while hashing: large enough that calls do not count, small enough for the cache.
 const CHUNK: usize = 256 * 1024;
 
-/// Hashes a file, or standard input for `-`, at constant memory; one digest for each algorithm.
+/// What hashing a file found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hashed {
+    /// One digest for each algorithm asked for.
+    pub digests: Vec<Digest>,
+    /// The first bytes, at most [`HEAD`].
+    pub head: Vec<u8>,
+}
+
+/// Number of first bytes that are kept of a hashed file.
+pub const HEAD: usize = 16;
+
+/// Hashes a file, or standard input for `-`, at constant memory.
 ///
 /// # Errors
 /// [`FileError::Read`].
-pub fn digest(path: &Path, algorithms: &[HashAlgorithm]) -> Result<Vec<Digest>, FileError> {
+pub fn digest(path: &Path, algorithms: &[HashAlgorithm]) -> Result<Hashed, FileError> {
     let mut reader: Box<dyn Read> = if path == Path::new("-") {
         Box::new(io::stdin().lock())
     } else {
@@ -128,12 +140,21 @@ pub fn digest(path: &Path, algorithms: &[HashAlgorithm]) -> Result<Vec<Digest>, 
         .map(|algorithm| Hasher::new(*algorithm))
         .collect();
     let mut chunk = vec![0; CHUNK];
+    let mut head = Vec::new();
     loop {
         match reader.read(&mut chunk) {
-            Ok(0) => return Ok(hashers.into_iter().map(Hasher::finish).collect()),
-            Ok(count) => hashers
-                .iter_mut()
-                .for_each(|hasher| hasher.update(&chunk[..count])),
+            Ok(0) => {
+                let digests = hashers.into_iter().map(Hasher::finish).collect();
+                return Ok(Hashed { digests, head });
+            }
+            Ok(count) => {
+                if head.len() < HEAD {
+                    head.extend_from_slice(&chunk[..count.min(HEAD - head.len())]);
+                }
+                hashers
+                    .iter_mut()
+                    .for_each(|hasher| hasher.update(&chunk[..count]));
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(read_error(path)(error)),
         }
@@ -292,7 +313,9 @@ mod tests {
             read_bounded(&dir.path().join("no"), 9).unwrap_err().code(),
             "file-not-found"
         );
-        let found = digest(&path, &[HashAlgorithm::Sha256, HashAlgorithm::Sha512]).unwrap();
+        let hashed = digest(&path, &[HashAlgorithm::Sha256, HashAlgorithm::Sha512]).unwrap();
+        assert_eq!(hashed.head, [7; HEAD]);
+        let found = hashed.digests;
         assert_eq!(found[0], Digest::sha256(&[7; 100]));
         assert_eq!(found[1], HashAlgorithm::Sha512.digest(&[7; 100]));
     }

@@ -114,8 +114,11 @@ pub async fn request_certificate(
         },
     })
     .to_string();
-    let bearer = secret_header(&format!("Bearer {}", token.expose()))
-        .expect("a parsed token holds base64url characters and dots only");
+    let bearer = secret_header(&zeroize::Zeroizing::new(format!(
+        "Bearer {}",
+        token.expose()
+    )))
+    .expect("a parsed token holds base64url characters and dots only");
     let backoff = Backoff {
         attempts: 4,
         deadline: Duration::from_secs(60),

@@ -4,31 +4,27 @@
 //! what), repeats only what is safe to repeat, and shows no credential in an error. It knows no
 //! service and adds no credentials. Read [`super::error`] for what it reports.
 
+mod message;
+mod retry;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+pub use message::{REPLY_LIMIT, REQUEST_TIMEOUT, Reply, Request, secret_header};
 pub use reqwest::{Method, StatusCode, header};
+pub use retry::{Backoff, RetryPolicy, jitter};
+use retry::{backoff_delay, is_transient, retry_after};
 use url::{Host, Url};
 
-use super::error::{NetError, message_of, redacted};
+use super::error::{NetError, redacted};
 use crate::diagnostic::clean;
 
 /// Time to establish a connection, name lookup and TLS included. Generous for a transcontinental
 /// handshake, short beside the default `--timeout` of three minutes.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time limit of one request unless the caller sets another.
-pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// Cap of a reply unless the caller sets another: ten times the largest honest reply of Fulcio,
-/// Rekor or a timestamp authority in our captures (below 100 KiB).
-pub const REPLY_LIMIT: u64 = 1024 * 1024;
-/// Longest wait taken from a `Retry-After` header.
-const RETRY_AFTER_CAP: Duration = Duration::from_secs(30);
-/// First wait between attempts; it doubles each time.
-const BACKOFF_START: Duration = Duration::from_millis(200);
 
 /// A lazily built HTTP client; cheap to clone, all clones share their connections.
 ///
@@ -52,225 +48,6 @@ struct Transports {
 impl fmt::Debug for HttpClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("HttpClient(..)")
-    }
-}
-
-/// How often and how long a request is repeated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Backoff {
-    /// Attempts in all, the first included; 0 counts as 1.
-    pub attempts: u32,
-    /// No further attempt starts later than this after the first.
-    pub deadline: Duration,
-}
-
-impl Default for Backoff {
-    /// Four attempts within a minute.
-    fn default() -> Self {
-        Backoff {
-            attempts: 4,
-            deadline: Duration::from_secs(60),
-        }
-    }
-}
-
-/// Whether a request may be sent again after a connection error, 408, 429 or 5xx (not 501, 505).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RetryPolicy {
-    /// Sent once.
-    Never,
-    /// Repeated if the method is idempotent (RFC 9110 section 9.2.2); a POST or PATCH is sent once.
-    Idempotent(Backoff),
-    /// The caller states that repeating is harmless, whatever the method.
-    SafeToRepeat(Backoff),
-}
-
-impl Default for RetryPolicy {
-    fn default() -> Self {
-        RetryPolicy::Idempotent(Backoff::default())
-    }
-}
-
-impl RetryPolicy {
-    /// Returns the back-off that applies to a method; one attempt where repeating is not safe.
-    fn backoff_for(&self, method: &Method) -> Backoff {
-        const ONCE: Backoff = Backoff {
-            attempts: 1,
-            deadline: Duration::ZERO,
-        };
-        match self {
-            RetryPolicy::SafeToRepeat(backoff) => *backoff,
-            RetryPolicy::Idempotent(backoff) if method.is_idempotent() => *backoff,
-            RetryPolicy::Idempotent(_) | RetryPolicy::Never => ONCE,
-        }
-    }
-}
-
-/// One request. Fields are plain; the constructors fill in the defaults.
-#[derive(Debug, Clone)]
-pub struct Request {
-    /// The service, as shown in errors: `"Fulcio"`, `"Rekor"`, `"registry"`.
-    pub service: &'static str,
-    /// Method.
-    pub method: Method,
-    /// Where to; user name and password in it are never sent.
-    pub url: Url,
-    /// Headers; secret values must be marked sensitive ([`secret_header`]).
-    pub headers: HeaderMap,
-    /// Body; cheap to clone for another attempt.
-    pub body: Bytes,
-    /// Limit of one attempt, from connecting to the last byte of the reply.
-    pub timeout: Duration,
-    /// Cap of the reply's body in bytes.
-    pub limit: u64,
-    /// Whether it may be repeated.
-    pub retry: RetryPolicy,
-}
-
-impl Request {
-    /// Makes a request without body: 30 s, 1 MiB, repeated if idempotent.
-    pub fn new(service: &'static str, method: Method, url: Url) -> Self {
-        Request {
-            service,
-            method,
-            url,
-            headers: HeaderMap::new(),
-            body: Bytes::new(),
-            timeout: REQUEST_TIMEOUT,
-            limit: REPLY_LIMIT,
-            retry: RetryPolicy::default(),
-        }
-    }
-
-    /// Makes a GET.
-    pub fn get(service: &'static str, url: Url) -> Self {
-        Request::new(service, Method::GET, url)
-    }
-
-    /// Makes a POST of a body of the given type; sent once unless [`Request::retry`] says otherwise.
-    pub fn post(
-        service: &'static str,
-        url: Url,
-        content_type: &'static str,
-        body: impl Into<Bytes>,
-    ) -> Self {
-        Request::new(service, Method::POST, url)
-            .header(CONTENT_TYPE, HeaderValue::from_static(content_type))
-            .body(body)
-    }
-
-    /// Sets a header.
-    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
-        self
-    }
-
-    /// Sets the body.
-    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
-        self.body = body.into();
-        self
-    }
-
-    /// Sets the limit of one attempt.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// Sets the cap of the reply's body in bytes.
-    pub fn limit(mut self, limit: u64) -> Self {
-        self.limit = limit;
-        self
-    }
-
-    /// Sets whether the request may be repeated.
-    pub fn retry(mut self, retry: RetryPolicy) -> Self {
-        self.retry = retry;
-        self
-    }
-}
-
-/// Makes a header value that `Debug` does not show; `None` if it holds control characters.
-pub fn secret_header(value: &str) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_str(value).ok()?;
-    value.set_sensitive(true);
-    Some(value)
-}
-
-/// A whole reply of any status: the caller judges it.
-#[derive(Debug, Clone)]
-pub struct Reply {
-    /// The service that was asked.
-    pub service: &'static str,
-    /// Redacted URL that was asked.
-    pub url: String,
-    /// HTTP status.
-    pub status: StatusCode,
-    /// Headers as received.
-    pub headers: HeaderMap,
-    /// Body, within the request's limit; empty for HEAD.
-    pub body: Bytes,
-}
-
-impl Reply {
-    /// Returns a header that is readable text.
-    pub fn header(&self, name: impl header::AsHeaderName) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
-    }
-
-    /// Returns the media type without parameters, in lower case; empty if the header is missing.
-    pub fn media_type(&self) -> String {
-        let value = self.header(CONTENT_TYPE).unwrap_or_default();
-        let end = value.find(';').unwrap_or(value.len());
-        value[..end].trim().to_ascii_lowercase()
-    }
-
-    /// Returns whether the status is 2xx.
-    pub fn is_success(&self) -> bool {
-        self.status.is_success()
-    }
-
-    /// Makes the error for a status the caller does not accept, with the service's own words.
-    pub fn error(&self) -> NetError {
-        NetError::Status {
-            service: self.service,
-            url: self.url.clone(),
-            status: self.status.as_u16(),
-            message: message_of(self.status, &self.body),
-        }
-    }
-
-    /// Makes the error for a reply of the right status that is not what the protocol asks for.
-    pub fn bad(&self, expected: &'static str, found: &str) -> NetError {
-        NetError::BadReply {
-            service: self.service,
-            url: self.url.clone(),
-            expected,
-            found: clean(found, 200),
-        }
-    }
-
-    /// Returns the reply if its status is 2xx, else [`Reply::error`].
-    ///
-    /// # Errors
-    /// [`NetError::Status`] for every other status.
-    pub fn success(self) -> Result<Self, NetError> {
-        if self.is_success() {
-            Ok(self)
-        } else {
-            Err(self.error())
-        }
-    }
-
-    /// Parses the body as JSON; `expected` names what it should be.
-    ///
-    /// # Errors
-    /// [`NetError::BadReply`] with the parser's complaint.
-    pub fn json<T: serde::de::DeserializeOwned>(
-        &self,
-        expected: &'static str,
-    ) -> Result<T, NetError> {
-        serde_json::from_slice(&self.body).map_err(|e| self.bad(expected, &e.to_string()))
     }
 }
 
@@ -516,64 +293,12 @@ pub fn same_origin(one: &Url, other: &Url) -> bool {
         && one.port_or_known_default() == other.port_or_known_default()
 }
 
-/// Statuses that may pass by themselves. 501 and 505 state a lack, not a mishap.
-fn is_transient(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 408 | 429 | 500 | 502..=504 | 506..=599)
-}
-
-/// Reads `Retry-After`, seconds or HTTP date (RFC 9110 section 10.2.3), capped at 30 s.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let wait = match value.parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let until = jiff::fmt::rfc2822::parse(value).ok()?.timestamp();
-            Duration::try_from(until.duration_since(jiff::Timestamp::now())).unwrap_or_default()
-        }
-    };
-    Some(wait.min(RETRY_AFTER_CAP))
-}
-
-/// Doubles from 200 ms, at most 10 s, and takes a random point in the upper half, so that clients
-/// that failed together do not return together.
-fn backoff_delay(attempt: u32) -> Duration {
-    let full = BACKOFF_START
-        .saturating_mul(1 << attempt.saturating_sub(1).min(10))
-        .min(Duration::from_secs(10));
-    full / 2 + jitter(full / 2)
-}
-
-/// Returns a random duration below `range`.
-pub fn jitter(range: Duration) -> Duration {
-    let mut bytes = [0; 4];
-    // Without a random source there is no jitter, which is harmless here.
-    let _ = getrandom::fill(&mut bytes);
-    range.mul_f64(f64::from(u32::from_le_bytes(bytes)) / (f64::from(u32::MAX) + 1.0))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn url(text: &str) -> Url {
         text.parse().unwrap()
-    }
-
-    #[test]
-    fn only_idempotent_requests_are_repeated_by_themselves() {
-        let backoff = Backoff::default();
-        let standard = RetryPolicy::Idempotent(backoff);
-        for method in [Method::GET, Method::HEAD, Method::PUT, Method::DELETE] {
-            assert_eq!(standard.backoff_for(&method), backoff);
-        }
-        for method in [Method::POST, Method::PATCH] {
-            assert_eq!(standard.backoff_for(&method).attempts, 1);
-        }
-        assert_eq!(
-            RetryPolicy::SafeToRepeat(backoff).backoff_for(&Method::POST),
-            backoff
-        );
-        assert_eq!(RetryPolicy::Never.backoff_for(&Method::GET).attempts, 1);
     }
 
     #[test]
@@ -614,31 +339,5 @@ mod tests {
         ] {
             assert!(!same_origin(&base, &url(other)), "{other}");
         }
-    }
-
-    #[test]
-    fn retry_after_is_read_and_capped() {
-        let wait = |value: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(RETRY_AFTER, value.parse().unwrap());
-            retry_after(&headers)
-        };
-        assert_eq!(wait("2"), Some(Duration::from_secs(2)));
-        assert_eq!(wait("86400"), Some(Duration::from_secs(30)));
-        assert_eq!(wait("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
-        assert_eq!(
-            wait("Fri, 01 Jan 2100 00:00:00 GMT"),
-            Some(Duration::from_secs(30))
-        );
-        assert_eq!(wait("soon"), None);
-    }
-
-    #[test]
-    fn waits_grow_and_stay_bounded() {
-        for attempt in 1..40 {
-            let delay = backoff_delay(attempt);
-            assert!(delay >= Duration::from_millis(100) && delay <= Duration::from_secs(10));
-        }
-        assert!(backoff_delay(6) > backoff_delay(1));
     }
 }

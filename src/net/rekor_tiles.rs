@@ -60,10 +60,12 @@ pub(super) async fn entry_from_tiles(
     let hashes = proof_from_tiles(index, size, |tile| tiles.get(tile).cloned())
         .ok_or_else(|| reply.bad("tiles that make up a proof", "short ones"))?;
     let body = fetch_entry(http, base, index, size).await?;
-    // The full id stands nowhere in the log's files; the trusted root has it, by these four bytes.
+    // The full id stands nowhere in the log's files; the trusted root has it, by these four bytes of the log's
+    // own signature line: a witness may stand before it.
     let log_id = checkpoint
         .signatures
-        .first()
+        .iter()
+        .find(|line| line.name == checkpoint.origin)
         .map(|NoteSignature { key_hint, .. }| {
             let mut id = [0; 32];
             id[..4].copy_from_slice(key_hint);

@@ -125,21 +125,25 @@ pub fn verified(bundle: &VerifiedBundle) -> Value {
         })
         .collect();
     let (authority, sct) = match bundle.signer_evidence() {
-        SignerEvidence::Certificate { chain, sct } => {
-            let promises: Vec<Value> = sct
+        SignerEvidence::Certificate(evidence) => {
+            let promises: Vec<Value> = evidence
+                .sct()
                 .promises()
                 .iter()
                 .map(|(log, time)| json!({ "log": log, "time": time.rfc3339() }))
                 .collect();
-            (Value::from(chain.authority()), Value::from(promises))
+            (
+                Value::from(evidence.chain().authority()),
+                Value::from(promises),
+            )
         }
-        SignerEvidence::ManagedKey => (Value::Null, Value::Null),
+        SignerEvidence::Key(_) => (Value::Null, Value::Null),
     };
     let statement = bundle.signature().statement();
-    let annotations: Map<String, Value> = statement
-        .into_iter()
-        .flat_map(|statement| &statement.subjects)
-        .flat_map(|subject| &subject.annotations)
+    let annotations: Map<String, Value> = bundle
+        .annotations()
+        .iter()
+        .flatten()
         .map(|(key, value)| (key.clone(), value.as_str().into()))
         .collect();
     json!({

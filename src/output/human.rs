@@ -95,14 +95,8 @@ pub fn verified(bundle: &VerifiedBundle) -> Vec<String> {
             plain(timestamp.authority())
         ));
     }
-    if let Some(statement) = bundle.signature().statement() {
-        for (key, value) in statement
-            .subjects
-            .iter()
-            .flat_map(|subject| &subject.annotations)
-        {
-            lines.push(format!("  annotation {}={}", plain(key), plain(value)));
-        }
+    for (key, value) in bundle.annotations().iter().flatten() {
+        lines.push(format!("  annotation {}={}", plain(key), plain(value)));
     }
     lines
 }

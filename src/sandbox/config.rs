@@ -3,16 +3,7 @@
 use std::path::PathBuf;
 
 use super::faults::Faults;
-
-/// Versions of the transparency log. Both always run; a signing config names one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum RekorVersion {
-    /// Entries with an inclusion promise.
-    #[default]
-    V1,
-    /// Tiles; time comes from the timestamp authority.
-    V2,
-}
+use crate::trust::signing_config::RekorVersion;
 
 /// How a sandbox is to be started.
 #[derive(Debug, Clone)]

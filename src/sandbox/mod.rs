@@ -55,7 +55,8 @@ use services::Services;
 use store::Store;
 use tuf::Tuf;
 
-pub use config::{RekorVersion, SandboxConfig};
+pub use crate::trust::signing_config::RekorVersion;
+pub use config::SandboxConfig;
 pub use error::SandboxError;
 pub use faults::{Fault, Faults, PlainFault, Struck};
 pub use oidc::{TokenKind, TokenRequest};

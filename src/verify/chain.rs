@@ -1,7 +1,7 @@
 //! The signer's certificate: its profile, and a path to a trusted authority at every observed time
 //! (spec 07 §5 F).
 
-use crate::crypto::chain::{ChainError, Purpose, verify_leaf_profile, verify_path};
+use crate::crypto::chain::{ChainError, LeafProfile, Purpose, verify_leaf_profile, verify_path};
 use crate::crypto::{Certificate, UnixTime};
 use crate::trust::TrustedRoot;
 use crate::verify::{ObservedTimes, VerifyError};
@@ -11,6 +11,7 @@ use crate::verify::{ObservedTimes, VerifyError};
 pub struct VerifiedChain {
     issuers: Vec<Certificate>,
     authority: String,
+    _profile: LeafProfile,
 }
 
 impl VerifiedChain {
@@ -47,7 +48,7 @@ pub fn verify_chain_at(
     times: &[UnixTime],
     trust: &TrustedRoot,
 ) -> Result<VerifiedChain, VerifyError> {
-    verify_leaf_profile(leaf, Purpose::CodeSigning)?;
+    let profile = verify_leaf_profile(leaf, Purpose::CodeSigning)?;
     let mut issuers: Vec<Certificate> = Vec::new();
     let mut address = String::new();
     for time in times {
@@ -63,6 +64,7 @@ pub fn verify_chain_at(
     Ok(VerifiedChain {
         issuers,
         authority: address,
+        _profile: profile,
     })
 }
 

@@ -1,6 +1,6 @@
 //! Transparency log entries: in a trusted log, provably, and about this signature (spec 04, 05).
 
-use crate::crypto::merkle::{leaf_hash, verify_inclusion};
+use crate::crypto::merkle::{Hash, leaf_hash, verify_inclusion};
 use crate::crypto::{Digest, HashAlgorithm, PublicKey, UnixTime};
 use crate::format::bundle::{Bundle, Content, InclusionProof, KeyMaterial, TransparencyLogEntry};
 use crate::format::checkpoint::{Checkpoint, key_id};
@@ -9,13 +9,35 @@ use crate::trust::TrustedRoot;
 use crate::trust::trusted_root::LogInstance;
 use crate::verify::{VerifiedSignature, VerifyError};
 
+/// The entry's body is about this bundle's signature, key and content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct BodyBound(());
+
+/// The log's key vouches for the entry: a promise with its time, a proof, or both; never neither.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct InLog {
+    promised_time: Option<UnixTime>,
+    proof: Option<ProvenInclusion>,
+}
+
+/// The entry's leaf is under a root that the log signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct ProvenInclusion {
+    /// Index within the proof's tree.
+    tree_index: u64,
+}
+
+/// The checkpoint is signed by the log and about it.
+struct LogCheckpoint<'a>(&'a Checkpoint);
+
 /// An entry of a trusted log that is about this bundle's signature, key and content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BoundEntry {
     log: LogInstance,
     log_index: u64,
-    promised_time: Option<UnixTime>,
-    proven: bool,
+    leaf: Hash,
+    in_log: InLog,
+    _body: BodyBound,
 }
 
 impl BoundEntry {
@@ -29,19 +51,38 @@ impl BoundEntry {
         &self.log.log_id
     }
 
-    /// Returns the entry's index in the log.
+    /// Returns the entry's index, as far as the log vouches for it: over all shards of a v1 log under its
+    /// promise, else within the tree of the proof.
     pub fn log_index(&self) -> u64 {
-        self.log_index
+        match (self.in_log.promised_time, self.in_log.proof) {
+            (None, Some(proof)) => proof.tree_index,
+            _ => self.log_index,
+        }
     }
 
     /// Returns the time that the log promised with its key; `None` where it made no promise.
     pub fn promised_time(&self) -> Option<UnixTime> {
-        self.promised_time
+        self.in_log.promised_time
     }
 
     /// Returns whether inclusion was proven by a checkpoint, and not only promised.
     pub fn is_proven(&self) -> bool {
-        self.proven
+        self.in_log.proof.is_some()
+    }
+
+    fn is_same_leaf(&self, other: &BoundEntry) -> bool {
+        self.leaf == other.leaf && self.log.log_id == other.log.log_id
+    }
+
+    /// Verifies that the log's key is trusted without end; for entries whose time nobody vouches for.
+    pub(super) fn verify_log_still_trusted(&self) -> Result<(), VerifyError> {
+        match self.log.valid_for.end {
+            Some(time) => Err(VerifyError::LogKeyNotValidAt {
+                time,
+                valid_for: self.log.valid_for,
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Verifies that the log's key was trusted at a time.
@@ -80,15 +121,17 @@ pub(super) fn verify_entries(
         if logs.peek().is_none() {
             continue;
         }
-        verify_binding(entry, bundle, key, signature)?;
+        let body = verify_binding(entry, bundle, key, signature)?;
+        let leaf = leaf_hash(&entry.canonicalized_body);
         // One key may be listed with several periods of trust.
         let mut refusal = None;
         let found = logs.find_map(|log| match verify_in_log(entry, log) {
-            Ok((promised_time, proven)) => Some(BoundEntry {
+            Ok(in_log) => Some(BoundEntry {
                 log: log.clone(),
                 log_index: entry.log_index,
-                promised_time,
-                proven,
+                leaf,
+                in_log,
+                _body: body,
             }),
             Err(error) => {
                 refusal = Some(error);
@@ -96,6 +139,14 @@ pub(super) fn verify_entries(
             }
         });
         match (found, refusal) {
+            // An index that nobody vouches for does not make one leaf two entries.
+            (Some(entry), _)
+                if bound
+                    .iter()
+                    .any(|known: &BoundEntry| known.is_same_leaf(&entry)) =>
+            {
+                return Err(VerifyError::EntryRepeated);
+            }
             (Some(entry), _) => bound.push(entry),
             (None, Some(error)) => return Err(error),
             (None, None) => {}
@@ -118,7 +169,7 @@ fn verify_binding(
     bundle: &Bundle,
     key: &PublicKey,
     signature: &VerifiedSignature,
-) -> Result<(), VerifyError> {
+) -> Result<BodyBound, VerifyError> {
     let differs = |what| Err(VerifyError::EntryMismatch { what });
     let body = LogBody::parse(&entry.kind, &entry.version, &entry.canonicalized_body)?;
     let (logged_signature, verifier) = match (&body, &bundle.content) {
@@ -169,28 +220,29 @@ fn verify_binding(
         _ => false,
     };
     if same_key {
-        Ok(())
+        Ok(BodyBound(()))
     } else {
         differs("the certificate or key")
     }
 }
 
-/// Verifies promise and proof under one instance of the log; returns the promised time, and whether
-/// inclusion is proven.
-fn verify_in_log(
-    entry: &TransparencyLogEntry,
-    log: &LogInstance,
-) -> Result<(Option<UnixTime>, bool), VerifyError> {
+/// Verifies promise and proof under one instance of the log.
+fn verify_in_log(entry: &TransparencyLogEntry, log: &LogInstance) -> Result<InLog, VerifyError> {
     let promised_time = match &entry.inclusion_promise {
         Some(promise) => Some(verify_promise(entry, promise, log)?),
         None => None,
     };
-    match &entry.inclusion_proof {
-        Some(proof) => verify_proof(entry, proof, log)?,
-        None if promised_time.is_some() => {}
-        None => return Err(VerifyError::NoProof),
+    let proof = match &entry.inclusion_proof {
+        Some(proof) => Some(verify_proof(entry, proof, log)?),
+        None => None,
+    };
+    if promised_time.is_none() && proof.is_none() {
+        return Err(VerifyError::NoProof);
     }
-    Ok((promised_time, entry.inclusion_proof.is_some()))
+    Ok(InLog {
+        promised_time,
+        proof,
+    })
 }
 
 /// Verifies the signed entry timestamp (04 §5); its time counts only afterwards.
@@ -224,36 +276,41 @@ fn verify_proof(
     entry: &TransparencyLogEntry,
     proof: &InclusionProof,
     log: &LogInstance,
-) -> Result<(), VerifyError> {
+) -> Result<ProvenInclusion, VerifyError> {
     let checkpoint = Checkpoint::parse(&proof.checkpoint)?;
-    verify_checkpoint_signature(&checkpoint, log)?;
+    let LogCheckpoint(head) = verify_checkpoint_signature(&checkpoint, log)?;
     let differs = |what| Err(VerifyError::CheckpointMismatch { what });
-    if checkpoint.root_hash != proof.root_hash {
+    if head.root_hash != proof.root_hash {
         return differs("root hash");
     }
-    if checkpoint.tree_size != proof.tree_size {
+    if head.tree_size != proof.tree_size {
         return differs("tree size");
     }
     // A sharded v1 log counts entries over all shards and leaves within one; v2 has one index.
-    if is_named(log) && proof.log_index != entry.log_index {
+    if (is_named(log) || entry.version == "0.0.2" && entry.kind != "intoto")
+        && proof.log_index != entry.log_index
+    {
         return differs("log index");
     }
+    let leaf = leaf_hash(&entry.canonicalized_body);
     verify_inclusion(
         proof.log_index,
-        checkpoint.tree_size,
-        leaf_hash(&entry.canonicalized_body),
+        head.tree_size,
+        leaf,
         &proof.hashes,
-        &checkpoint.root_hash,
+        &head.root_hash,
     )?;
-    Ok(())
+    Ok(ProvenInclusion {
+        tree_index: proof.log_index,
+    })
 }
 
-fn verify_checkpoint_signature(
-    checkpoint: &Checkpoint,
+fn verify_checkpoint_signature<'a>(
+    checkpoint: &'a Checkpoint,
     log: &LogInstance,
-) -> Result<(), VerifyError> {
+) -> Result<LogCheckpoint<'a>, VerifyError> {
     let refuse = |reason| Err(VerifyError::CheckpointSignature { reason });
-    let mut verified = false;
+    let mut verified = None;
     for line in checkpoint
         .signatures
         .iter()
@@ -267,7 +324,8 @@ fn verify_checkpoint_signature(
             }
             checkpoint.origin == line.name
         } else {
-            // Rekor v1 signs as its host name and appends the tree's number to the origin.
+            // Rekor v1 signs as its host name and appends the tree's number to the origin. The key alone
+            // decides whose checkpoint it is: the name is not part of what is signed.
             checkpoint.origin == line.name
                 || checkpoint
                     .origin
@@ -280,11 +338,7 @@ fn verify_checkpoint_signature(
         if !line.verifies(&checkpoint.note, &log.public_key) {
             return refuse("the signature does not verify");
         }
-        verified = true;
+        verified = Some(LogCheckpoint(checkpoint));
     }
-    if verified {
-        Ok(())
-    } else {
-        refuse("no signature line is the log's")
-    }
+    verified.map_or_else(|| refuse("no signature line is the log's"), Ok)
 }

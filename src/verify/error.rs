@@ -46,12 +46,12 @@ pub enum VerifyError {
     /// The statement cannot be read.
     #[error("{0}")]
     Statement(#[from] StatementError),
-    /// An attestation where a signature is asked for.
-    #[error("this is an attestation, not a signature")]
+    /// An attestation, or a signature of another kind, where a signature is asked for.
+    #[error("signed, but not as what is asked for: an attestation, or a signature of another kind")]
     NotASignature {
-        /// Predicate type asked for.
+        /// What is asked for.
         expected: String,
-        /// Predicate type found.
+        /// What was found: a predicate type, or words.
         found: String,
     },
     /// An annotation asked for is missing or has another value.
@@ -136,6 +136,9 @@ pub enum VerifyError {
     /// The entry is not in the tree.
     #[error("inclusion proof: {0}")]
     Inclusion(#[from] MerkleError),
+    /// Two entries are the same leaf of the same log.
+    #[error("two log entries are the same leaf of one log")]
+    EntryRepeated,
     /// No proof and no promise.
     #[error("log entry has neither a usable promise nor a proof")]
     NoProof,
@@ -251,6 +254,7 @@ impl Diagnostic for VerifyError {
             VerifyError::CheckpointSignature { .. } => "checkpoint-signature",
             VerifyError::CheckpointMismatch { .. } => "checkpoint-mismatch",
             VerifyError::Inclusion(_) => "inclusion-proof-invalid",
+            VerifyError::EntryRepeated => "log-entry-repeated",
             VerifyError::NoProof => "log-proof-missing",
             VerifyError::Timestamp(TimestampError::NotGranted { .. }) => "timestamp-not-granted",
             VerifyError::Timestamp(TimestampError::Malformed { .. }) => "timestamp-malformed",
@@ -290,6 +294,7 @@ impl Diagnostic for VerifyError {
             | VerifyError::CheckpointSignature { .. }
             | VerifyError::CheckpointMismatch { .. }
             | VerifyError::Inclusion(_)
+            | VerifyError::EntryRepeated
             | VerifyError::NoProof => Exit::Log,
             VerifyError::Timestamp(_)
             | VerifyError::TimestampImprint { .. }

@@ -1,7 +1,8 @@
 //! Floor 3: the judgement. Bytes, trust material and a policy go in, a typed verdict comes out.
 //!
-//! [`verify`] is the whole of it. Each step returns evidence that only its check can make, and
-//! [`VerifiedBundle`] cannot be built without all of it: a step left out does not compile. Nothing here
+//! [`verify`] is the whole of it. Each step returns evidence that only its check can make (private
+//! fields, one constructor), and [`VerifiedBundle`] cannot be built without all of it: a step left out of
+//! [`verify`] does not compile. Nothing here
 //! reads a clock, a file or the network; times come from log promises and timestamps alone.
 //!
 //! What is decided where the specification leaves room (spec 07 §5 C, D):
@@ -10,6 +11,9 @@
 //!   the bundle.
 //! - A log entry of a log that is not listed is no evidence; one of a listed log must hold in full.
 //! - Every observed time must fit the certificate, not just one.
+//! - A v0.1 bundle may lack the inclusion proof; its promise is then the log's word, and outputs say that
+//!   inclusion was promised and not proven. Whoever rewrites a v0.3 bundle that way gains nothing: what
+//!   remains is still signed by the log.
 
 pub mod chain;
 pub mod entry;
@@ -22,10 +26,14 @@ pub mod timestamp;
 pub use chain::VerifiedChain;
 pub use entry::BoundEntry;
 pub use error::VerifyError;
-pub use policy::{ExpectedContent, ExpectedSigner, IdentityMatcher, MatchedSigner, Policy};
+pub use policy::{
+    ExpectedContent, ExpectedSigner, IdentityMatcher, MatchedContent, MatchedSigner, Policy,
+};
 pub use sct::SctEvidence;
 pub use signature::{Artifact, VerifiedSignature};
-pub use timestamp::VerifiedTimestamp;
+pub use timestamp::{JudgedTimestamps, VerifiedTimestamp};
+
+use std::collections::BTreeMap;
 
 use crate::crypto::UnixTime;
 use crate::format::bundle::{Bundle, KeyMaterial};
@@ -47,16 +55,13 @@ pub struct ObservedTimes(Vec<(UnixTime, TimeSource)>);
 impl ObservedTimes {
     /// Collects the times of bound entries and verified timestamps (spec 07 §5 E). A log that promises no
     /// time must have been trusted at every timestamped one.
-    fn collect(
-        entries: &[BoundEntry],
-        timestamps: &[VerifiedTimestamp],
-    ) -> Result<Self, VerifyError> {
+    fn collect(entries: &[BoundEntry], timestamps: &JudgedTimestamps) -> Result<Self, VerifyError> {
         let mut times: Vec<(UnixTime, TimeSource)> = Vec::new();
         for entry in entries {
             match entry.promised_time() {
                 Some(time) => times.push((time, TimeSource::LogPromise)),
                 None => {
-                    for timestamp in timestamps {
+                    for timestamp in timestamps.counted() {
                         entry.verify_log_trusted_at(timestamp.time())?;
                     }
                 }
@@ -64,6 +69,7 @@ impl ObservedTimes {
         }
         times.extend(
             timestamps
+                .counted()
                 .iter()
                 .map(|t| (t.time(), TimeSource::TimestampAuthority)),
         );
@@ -88,48 +94,78 @@ impl ObservedTimes {
     }
 }
 
-/// What the signer was found to be.
+/// Why the signer is believed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SignerEvidence {
-    /// A certificate: its chain, its promise of transparency, and the identity that matched.
-    Certificate {
-        /// Path to a trusted authority at every observed time.
-        chain: VerifiedChain,
-        /// Promise of a trusted CT log.
-        sct: SctEvidence,
-    },
+    /// A certificate stood at every observed time, and was promised to be public.
+    Certificate(CertificateEvidence),
     /// A key that the policy named.
-    ManagedKey,
+    Key(KeyEvidence),
+}
+
+/// What makes a certificate believed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateEvidence {
+    times: ObservedTimes,
+    chain: VerifiedChain,
+    sct: SctEvidence,
+}
+
+impl CertificateEvidence {
+    /// Returns the path to a trusted authority at every observed time.
+    pub fn chain(&self) -> &VerifiedChain {
+        &self.chain
+    }
+
+    /// Returns the promises of trusted CT logs.
+    pub fn sct(&self) -> &SctEvidence {
+        &self.sct
+    }
+}
+
+/// A key needs no time; where there is one it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyEvidence {
+    times: Option<ObservedTimes>,
 }
 
 /// A bundle that has passed every check of [`verify`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedBundle {
+    artifact: Artifact,
     signer: MatchedSigner,
     signer_evidence: SignerEvidence,
     entries: Vec<BoundEntry>,
-    timestamps: Vec<VerifiedTimestamp>,
-    times: Option<ObservedTimes>,
+    timestamps: JudgedTimestamps,
     signature: VerifiedSignature,
+    content: MatchedContent,
 }
 
 impl VerifiedBundle {
     fn from_evidence(
+        artifact: &Artifact,
         signer: MatchedSigner,
         signer_evidence: SignerEvidence,
         entries: Vec<BoundEntry>,
-        timestamps: Vec<VerifiedTimestamp>,
-        times: Option<ObservedTimes>,
+        timestamps: JudgedTimestamps,
         signature: VerifiedSignature,
+        content: MatchedContent,
     ) -> Self {
+        let artifact = artifact.clone();
         VerifiedBundle {
+            artifact,
             signer,
             signer_evidence,
             entries,
             timestamps,
-            times,
             signature,
+            content,
         }
+    }
+
+    /// Returns the artifact that the verdict is about.
+    pub fn artifact(&self) -> &Artifact {
+        &self.artifact
     }
 
     /// Returns who signed.
@@ -149,12 +185,20 @@ impl VerifiedBundle {
 
     /// Returns the timestamps that counted.
     pub fn timestamps(&self) -> &[VerifiedTimestamp] {
-        &self.timestamps
+        self.timestamps.counted()
     }
 
-    /// Returns the observed times; `None` only for a managed key, which needs none.
+    /// Returns the observed times; `None` only for a managed key that nobody vouches a time for.
     pub fn times(&self) -> Option<&ObservedTimes> {
-        self.times.as_ref()
+        match &self.signer_evidence {
+            SignerEvidence::Certificate(evidence) => Some(&evidence.times),
+            SignerEvidence::Key(evidence) => evidence.times.as_ref(),
+        }
+    }
+
+    /// Returns the annotations of the statement's subjects that are the artifact; of no others.
+    pub fn annotations(&self) -> &[BTreeMap<String, String>] {
+        self.content.annotations()
     }
 
     /// Returns what was signed.
@@ -192,28 +236,39 @@ pub fn verify(
     let timestamps = timestamp::verify_timestamps(bundle, trust)?;
     // D: log entries about this signature.
     let entries = entry::verify_entries(bundle, key, &signature, trust)?;
-    let (signer_evidence, times) = match &bundle.key_material {
+    let signer_evidence = match &bundle.key_material {
         KeyMaterial::Certificate(leaf) => {
             // E, F, G: times, the chain at each of them, the promise of transparency.
             let times = ObservedTimes::collect(&entries, &timestamps)?;
             let chain = chain::verify_chain(leaf, &times, trust)?;
             let sct = sct::verify_sct(leaf, &chain, trust)?;
-            (SignerEvidence::Certificate { chain, sct }, Some(times))
+            SignerEvidence::Certificate(CertificateEvidence { times, chain, sct })
         }
-        KeyMaterial::PublicKey { .. } => (
-            SignerEvidence::ManagedKey,
-            ObservedTimes::collect(&entries, &timestamps).ok(),
-        ),
+        KeyMaterial::PublicKey { .. } => {
+            // A key needs no time; a log that has ended does, or whoever holds its key could still write.
+            let times = match ObservedTimes::collect(&entries, &timestamps) {
+                Ok(times) => Some(times),
+                Err(VerifyError::NoTrustedTime) => {
+                    entries
+                        .iter()
+                        .try_for_each(BoundEntry::verify_log_still_trusted)?;
+                    None
+                }
+                Err(error) => return Err(error),
+            };
+            SignerEvidence::Key(KeyEvidence { times })
+        }
     };
     // J: policy.
-    policy.verify_content(&signature, artifact)?;
+    let content = policy.verify_content(&signature, artifact)?;
     let signer = policy.verify_signer(&bundle.key_material)?;
     Ok(VerifiedBundle::from_evidence(
+        artifact,
         signer,
         signer_evidence,
         entries,
         timestamps,
-        times,
         signature,
+        content,
     ))
 }

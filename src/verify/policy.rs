@@ -86,27 +86,30 @@ impl ValueMatcher {
         }
     }
 
-    /// A pattern for the whole value, where this one matches a part of it.
+    /// A pattern for the whole value, where this one matches its beginning up to a `/`. Nothing is suggested
+    /// that would let a pattern begin anywhere, or end inside a name: whoever wrote the value would choose.
     fn completed(&self, value: &str) -> Option<String> {
-        match self {
-            ValueMatcher::Pattern {
-                source,
-                whole,
-                anywhere,
-            } if !whole.is_match(value) && anywhere.is_match(value) => {
-                let body = source.trim_start_matches('^').trim_end_matches('$');
-                let candidates = [
-                    format!("{body}.*"),
-                    format!(".*{body}"),
-                    format!(".*{body}.*"),
-                ];
-                candidates.into_iter().find(|candidate| {
-                    Regex::new(&format!(r"\A(?:{candidate})\z"))
-                        .is_ok_and(|regex| regex.is_match(value))
-                })
-            }
-            _ => None,
-        }
+        let ValueMatcher::Pattern {
+            source,
+            whole,
+            anywhere,
+        } = self
+        else {
+            return None;
+        };
+        let found = anywhere
+            .find(value)
+            .filter(|found| found.start() == 0 && !whole.is_match(value))?;
+        let rest = &value[found.end()..];
+        let suggestion = match (found.as_str().ends_with('/'), rest.starts_with('/')) {
+            (true, _) => format!("{}.*", source.trim_end_matches('$')),
+            (false, true) => format!("{}/.*", source.trim_end_matches('$')),
+            (false, false) => return None,
+        };
+        ValueMatcher::pattern(&suggestion)
+            .ok()
+            .filter(|pattern| pattern.matches(value))
+            .map(|_| suggestion)
     }
 }
 
@@ -145,14 +148,29 @@ pub enum ExpectedSigner {
 /// What may have been signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExpectedContent {
-    /// A signature: over the artifact itself, or a statement of cosign's signature type that carries these
-    /// annotations. An attestation is refused.
+    /// The signature of an image: a statement of cosign's signature type about it, which carries these
+    /// annotations. An attestation is refused, and so is a signature over the manifest as a mere file.
     Signature {
-        /// Annotations that must be there.
+        /// Annotations that one subject must carry, all of them.
         annotations: BTreeMap<String, String>,
     },
+    /// The signature of a file: over its bytes. Statements are refused.
+    ArtifactSignature,
     /// Any statement or signature about the artifact.
     Any,
+}
+
+/// Content that is what was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MatchedContent {
+    annotations: Vec<BTreeMap<String, String>>,
+}
+
+impl MatchedContent {
+    /// Returns the annotations of each subject that is the artifact.
+    pub fn annotations(&self) -> &[BTreeMap<String, String>] {
+        &self.annotations
+    }
 }
 
 /// Who matched.
@@ -210,41 +228,70 @@ impl Policy {
         &self,
         signature: &VerifiedSignature,
         artifact: &Artifact,
-    ) -> Result<(), VerifyError> {
-        let ExpectedContent::Signature { annotations } = &self.content else {
-            return Ok(());
+    ) -> Result<MatchedContent, VerifyError> {
+        // Annotations count on a subject that is the artifact, not on any other.
+        let carried: Vec<BTreeMap<String, String>> = signature
+            .statement()
+            .into_iter()
+            .flat_map(|statement| &statement.subjects)
+            .filter(|subject| {
+                artifact
+                    .digests()
+                    .iter()
+                    .any(|digest| subject.digests.contains(digest))
+            })
+            .map(|subject| subject.annotations.clone())
+            .collect();
+        let predicate_type = signature
+            .statement()
+            .map(|statement| statement.predicate_type.as_str());
+        let not_asked_for = |expected: &str, found: &str| {
+            Err(VerifyError::NotASignature {
+                expected: expected.to_owned(),
+                found: found.chars().take(200).collect(),
+            })
         };
-        let carried = match signature.statement() {
-            Some(statement) if statement.predicate_type != COSIGN_SIGN_V1 => {
-                return Err(VerifyError::NotASignature {
-                    expected: COSIGN_SIGN_V1.to_owned(),
-                    found: statement.predicate_type.chars().take(200).collect(),
+        let annotations = match (&self.content, predicate_type) {
+            (ExpectedContent::Any, _) | (ExpectedContent::ArtifactSignature, None) => {
+                return Ok(MatchedContent {
+                    annotations: carried,
                 });
             }
-            // Annotations count on a subject that is the artifact, not on any other.
-            Some(statement) => artifact
-                .digests()
-                .iter()
-                .flat_map(|digest| statement.subjects_with(digest))
-                .map(|subject| subject.annotations.clone())
-                .collect::<Vec<_>>(),
-            None => Vec::new(),
-        };
-        for (key, expected) in annotations {
-            if !carried
-                .iter()
-                .any(|annotations| annotations.get(key) == Some(expected))
-            {
-                return Err(VerifyError::AnnotationMismatch {
-                    key: key.clone(),
-                    expected: expected.clone(),
-                    found: carried
-                        .iter()
-                        .find_map(|annotations| annotations.get(key).cloned()),
-                });
+            (ExpectedContent::ArtifactSignature, Some(found)) => {
+                return not_asked_for("a signature over the file itself", found);
             }
+            (ExpectedContent::Signature { .. }, None) => {
+                return not_asked_for(COSIGN_SIGN_V1, "a signature over the manifest as a file");
+            }
+            (ExpectedContent::Signature { .. }, Some(found)) if found != COSIGN_SIGN_V1 => {
+                return not_asked_for(COSIGN_SIGN_V1, found);
+            }
+            (ExpectedContent::Signature { annotations }, Some(_)) => annotations,
+        };
+        // One subject must carry all of them: requirements are not put together from several.
+        let satisfies = |one: &BTreeMap<String, String>| {
+            annotations
+                .iter()
+                .all(|(key, expected)| one.get(key) == Some(expected))
+        };
+        if annotations.is_empty() || carried.iter().any(satisfies) {
+            return Ok(MatchedContent {
+                annotations: carried,
+            });
         }
-        Ok(())
+        let unmatched = |(key, expected): &(&String, &String)| {
+            !carried.iter().any(|one| one.get(*key) == Some(*expected))
+        };
+        let (key, expected) = annotations
+            .iter()
+            .find(unmatched)
+            .or_else(|| annotations.iter().next())
+            .expect("annotations are asked for");
+        Err(VerifyError::AnnotationMismatch {
+            key: key.clone(),
+            expected: expected.clone(),
+            found: carried.iter().find_map(|one| one.get(key).cloned()),
+        })
     }
 
     /// Verifies who signed. The certificate has been verified before; the key has verified the signature.
@@ -293,7 +340,12 @@ mod tests {
         assert!(!matcher.matches("https://github.com/org/x"));
         assert_eq!(
             matcher.completed("https://github.com/org/x").as_deref(),
-            Some("https://github.com/org.*")
+            Some("https://github.com/org/.*")
+        );
+        assert_eq!(matcher.completed("https://github.com/org-evil"), None);
+        assert_eq!(
+            matcher.completed("https://evil.test/?https://github.com/org"),
+            None
         );
         let either = ValueMatcher::pattern("a|b").unwrap();
         assert!(either.matches("a") && either.matches("b") && !either.matches("ab"));

@@ -30,6 +30,17 @@ impl VerifiedTimestamp {
     }
 }
 
+/// Every timestamp of a bundle, judged; those that count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JudgedTimestamps(Vec<VerifiedTimestamp>);
+
+impl JudgedTimestamps {
+    /// Returns the timestamps of trusted authorities.
+    pub fn counted(&self) -> &[VerifiedTimestamp] {
+        &self.0
+    }
+}
+
 /// Verifies every timestamp of the bundle. Those of unlisted authorities do not count.
 ///
 /// # Errors
@@ -38,7 +49,7 @@ impl VerifiedTimestamp {
 pub(super) fn verify_timestamps(
     bundle: &Bundle,
     trust: &TrustedRoot,
-) -> Result<Vec<VerifiedTimestamp>, VerifyError> {
+) -> Result<JudgedTimestamps, VerifyError> {
     let mut verified = Vec::new();
     for der in &bundle.timestamps {
         let response = TimestampResponse::parse(der)?;
@@ -48,7 +59,7 @@ pub(super) fn verify_timestamps(
             trust,
         )?);
     }
-    Ok(verified)
+    Ok(JudgedTimestamps(verified))
 }
 
 /// Verifies one timestamp over a signature; `None` if no listed authority is its signer.

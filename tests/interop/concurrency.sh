@@ -6,7 +6,8 @@
 # There every writer reads the index under the fallback tag, adds a line and writes it back, and the protocol has no
 # lock: a line may be lost. ROUNDS (50) rounds of WRITERS (12) concurrent `keyless sign` of one fresh image on a real
 # docker-registry, on one sandbox; then COSIGN_ROUNDS (5) rounds of cosign. Prints what each round kept and the sum.
-# Exits non-zero when one of our `sign` fails, or says it signed and its line is not in the index.
+# Exits non-zero when one of ours says that it signed and its line is not in the index. One that says it could not is
+# counted and its error shown: its bundle is not lost, and `keyless attach bundle` finishes it.
 set -uo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 ROUNDS=${ROUNDS:-50} WRITERS=${WRITERS:-12} COSIGN_ROUNDS=${COSIGN_ROUNDS:-5}
@@ -27,18 +28,22 @@ END
 }
 
 rounds() { # rounds SIGNER COUNT
-  local signer=$1 count=$2 round writer image kept failed sum=0 refused=0 pids=()
+  local signer=$1 count=$2 round writer image kept failed sum=0 refused=0 pids=() told
   for round in $(seq "$count"); do
     image=$(push_image "$docker_registry_host/concurrency/$signer$round") || stop "crane push failed"
     pids=() failed=0
     for writer in $(seq "$WRITERS"); do "${signer}_sign_image" "$image" > "$work/$signer.$round.$writer" 2>&1 < /dev/null & pids+=($!); done
-    for writer in "${pids[@]}"; do wait "$writer" || failed=$((failed + 1)); done
+    for writer in $(seq "$WRITERS"); do
+      wait "${pids[writer - 1]}" && continue
+      failed=$((failed + 1)) told=$(said "$work/$signer.$round.$writer")
+    done
     kept=$(survivors "$image")
     sum=$((sum + kept)) refused=$((refused + failed))
-    echo "$signer round $round: $kept of $WRITERS kept, $failed said they failed"
+    echo "$signer round $round: $kept of $WRITERS kept, $failed said they failed${told:+ ($told)}"
+    told=
   done
   echo "$signer: $sum of $((count * WRITERS)) signatures survive, $refused said they failed"
-  [ "$sum" = $((count * WRITERS)) ]
+  [ $((sum + refused)) -ge $((count * WRITERS)) ]
 }
 
 if [ "${1:-}" = inside ]; then

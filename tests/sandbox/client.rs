@@ -1,7 +1,5 @@
 //! A signing client as small as one can be; it checks nothing itself.
 
-use std::collections::BTreeMap;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use keyless::crypto::Digest;
@@ -272,10 +270,7 @@ pub fn judge(sandbox: &Sandbox, bundle: &Value, identity: &str) -> &'static str 
         subject: ValueMatcher::exact(identity).unwrap(),
         issuer: ValueMatcher::exact(sandbox.issuer()).unwrap(),
     };
-    let content = ExpectedContent::Signature {
-        annotations: BTreeMap::new(),
-    };
-    let policy = Policy::identities(vec![matcher], content).unwrap();
+    let policy = Policy::identities(vec![matcher], ExpectedContent::ArtifactSignature).unwrap();
     let artifact = Artifact::from_digest(Digest::sha256(ARTIFACT));
     match verify(&bundle, &artifact, &trust, &policy) {
         Ok(_) => "accepted",

@@ -109,13 +109,7 @@ pub struct ImageReference {
 impl ImageReference {
     /// Names a tag of a repository; `None` if the tag breaks the grammar.
     pub fn tagged(repository: Repository, tag: &str) -> Option<Self> {
-        // distribution-spec: [a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}
-        let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
-        let bytes = tag.as_bytes();
-        let fits = (1..=128).contains(&bytes.len())
-            && word(bytes[0])
-            && bytes.iter().all(|b| word(*b) || *b == b'.' || *b == b'-');
-        fits.then(|| ImageReference {
+        is_tag(tag).then(|| ImageReference {
             repository,
             target: Target::Tag(tag.to_owned()),
         })
@@ -152,6 +146,103 @@ impl fmt::Display for ImageReference {
     }
 }
 
+/// A reference taken apart by the grammar of distribution (`reference.go`), Docker Hub's defaults filled in.
+struct Parts<'a> {
+    registry: String,
+    name: String,
+    tag: Option<&'a str>,
+    digest: Option<&'a str>,
+}
+
+/// Longest name, in characters.
+const MAX_NAME: usize = 255;
+
+impl<'a> Parts<'a> {
+    fn split(text: &'a str) -> Result<Self, &'static str> {
+        let (rest, digest) = match text.split_once('@') {
+            Some((rest, digest)) => (rest, Some(digest)),
+            None => (text, None),
+        };
+        let (name, tag) = match rest.rsplit_once(':') {
+            Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
+            _ => (rest, None),
+        };
+        if tag.is_some_and(|tag| !is_tag(tag)) {
+            return Err("the tag is not one to 128 letters, digits, '.', '_' and '-'");
+        }
+        let (domain, path) = match name.split_once('/') {
+            Some((first, path)) if first.contains(['.', ':']) || first == "localhost" => {
+                (Some(first), path)
+            }
+            _ => (None, name),
+        };
+        if domain.is_some_and(|domain| !is_domain(domain)) {
+            return Err("the registry is not HOST or HOST:PORT");
+        }
+        if !path.split('/').all(is_component) {
+            return Err("a repository is lower-case words joined by '/', '.', '_', '__' and '-'");
+        }
+        let (registry, name) = match domain {
+            Some(domain @ ("docker.io" | "index.docker.io")) if path.contains('/') => (
+                domain.trim_start_matches("index.").to_owned(),
+                path.to_owned(),
+            ),
+            None if path.contains('/') => ("docker.io".to_owned(), path.to_owned()),
+            Some("docker.io" | "index.docker.io") | None => {
+                ("docker.io".to_owned(), format!("library/{path}"))
+            }
+            Some(domain) => (domain.to_owned(), path.to_owned()),
+        };
+        if name.len() > MAX_NAME {
+            return Err("the repository is longer than 255 characters");
+        }
+        Ok(Parts {
+            registry,
+            name,
+            tag,
+            digest,
+        })
+    }
+}
+
+fn is_tag(tag: &str) -> bool {
+    // distribution-spec: [a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}
+    let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    let bytes = tag.as_bytes();
+    (1..=128).contains(&bytes.len())
+        && word(bytes[0])
+        && bytes.iter().all(|b| word(*b) || *b == b'.' || *b == b'-')
+}
+
+fn is_domain(domain: &str) -> bool {
+    let (host, port) = domain
+        .split_once(':')
+        .map_or((domain, None), |(host, port)| (host, Some(port)));
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    host.split('.').all(is_label)
+        && port.is_none_or(|port| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// Lower-case words joined by one '.', one or two '_', or any number of '-'.
+fn is_component(component: &str) -> bool {
+    let word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let mut bytes = component.bytes();
+    if !bytes.next().is_some_and(word) || !component.bytes().next_back().is_some_and(word) {
+        return false;
+    }
+    let separators = component.split(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
+    separators
+        .filter(|s| !s.is_empty())
+        .all(|s| matches!(s, "." | "_" | "__") || s.bytes().all(|b| b == b'-'))
+}
+
 impl FromStr for ImageReference {
     type Err = RegistryError;
 
@@ -160,23 +251,24 @@ impl FromStr for ImageReference {
             found: text.chars().take(200).collect(),
             cause,
         };
-        let parsed: Reference = text
-            .parse()
-            .map_err(|e: oci_distribution::ParseError| refuse(e.to_string()))?;
+        let parts = Parts::split(text).map_err(|cause| refuse(cause.to_owned()))?;
+        // The crate knows which host stands for Docker Hub. Its parser is not called: compiling its regular
+        // expression takes ten times as long as everything else that a verification does by itself.
+        let known = Reference::with_tag(parts.registry, parts.name, String::new());
         let repository = Repository {
-            registry: parsed.registry().to_owned(),
-            host: parsed.resolve_registry().to_owned(),
-            name: parsed.repository().to_owned(),
+            registry: known.registry().to_owned(),
+            host: known.resolve_registry().to_owned(),
+            name: known.repository().to_owned(),
         };
         repository.origin("https")?;
-        let target = match (parsed.digest(), parsed.tag()) {
+        let target = match (parts.digest, parts.tag) {
             (Some(digest), _) => Target::Digest(
                 digest
                     .parse()
                     .map_err(|e: crate::crypto::digest::DigestError| refuse(e.to_string()))?,
             ),
             (None, Some(tag)) => Target::Tag(tag.to_owned()),
-            (None, None) => return Err(refuse("neither tag nor digest".to_owned())),
+            (None, None) => Target::Tag("latest".to_owned()),
         };
         Ok(ImageReference { repository, target })
     }
@@ -224,6 +316,35 @@ impl From<DigestReference> for ImageReference {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Whatever the crate's parser makes of a text, ours makes of it too.
+        #[test]
+        fn agrees_with_the_oci_crate(
+            text in "(([a-zA-Z0-9-]{1,4}(\\.[a-z0-9-]{1,3})?|localhost|docker\\.io|index\\.docker\\.io)(:[0-9]{0,3})?/)?[a-z0-9._/-]{0,8}(:[A-Za-z0-9_.-]{0,4})?(@sha256:[0-9a-f]{64})?"
+        ) {
+            let theirs = text.parse::<Reference>();
+            let ours = text.parse::<ImageReference>();
+            match (theirs, ours) {
+                (Ok(theirs), Ok(ours)) => {
+                    prop_assert_eq!(theirs.registry(), ours.repository.registry());
+                    prop_assert_eq!(theirs.resolve_registry(), ours.repository.host());
+                    prop_assert_eq!(theirs.repository(), ours.repository.name());
+                    let expected = theirs.digest().or(theirs.tag()).unwrap_or("latest").to_owned();
+                    prop_assert_eq!(expected, ours.target.to_string());
+                }
+                (Err(_), Err(_)) => {}
+                // It lets a first component that looks like a host and is none pass for a repository.
+                (Ok(theirs), Err(ours)) => prop_assert!(
+                    !theirs.repository().split('/').all(is_component), "only theirs: {} ({:?})", theirs, ours
+                ),
+                (Err(theirs), Ok(ours)) => prop_assert!(false, "only ours: {} ({})", ours, theirs),
+            }
+        }
+    }
 
     const HEX: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
 
