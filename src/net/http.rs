@@ -186,7 +186,7 @@ fn no_trust_anchors(error: reqwest::Error) -> NetError {
 }
 
 /// Takes the request's own credentials out of a reply that is no success.
-fn without_secrets(body: Bytes, headers: &HeaderMap) -> Bytes {
+fn without_secrets(body: Bytes, headers: &header::HeaderMap) -> Bytes {
     /// Shorter words of a header are its scheme. A token's parts are hidden each by itself.
     const SHORTEST: usize = 8;
     let mut text = None;
