@@ -1,0 +1,327 @@
+//! The signer's certificate and its path, at every observed time.
+
+use keyless::crypto::UnixTime;
+
+use crate::Change::{Forge as Before, Scene as After};
+use crate::certificate::{
+    CODE_SIGNING, CRL_SIGN, DIGITAL_SIGNATURE, KEY_ENCIPHERMENT, SERVER_AUTH,
+};
+use crate::forge::{Forge, NOW};
+use crate::{Case, PASSES, judge};
+
+fn unknown(critical: bool) -> (&'static str, bool, Vec<u8>) {
+    ("1.3.6.1.4.1.99999.1", critical, vec![5, 0])
+}
+
+#[test]
+fn observed_times() {
+    judge(&[
+        Case(
+            "promise-before-and-timestamp-within",
+            Forge::stamped1,
+            Before(|forge| forge.entries[0].integrated_time = Some(NOW - 61)),
+            "certificate-not-valid-at",
+        ),
+        Case(
+            "promise-within-and-timestamp-after",
+            Forge::stamped1,
+            Before(|forge| forge.tokens[0].time = NOW + 541),
+            "certificate-not-valid-at",
+        ),
+        Case(
+            "promise-after-and-timestamp-within",
+            Forge::stamped1,
+            Before(|forge| forge.entries[0].integrated_time = Some(NOW + 541)),
+            "certificate-not-valid-at",
+        ),
+        Case(
+            "promise-within-and-timestamp-before",
+            Forge::stamped1,
+            Before(|forge| forge.tokens[0].time = NOW - 61),
+            "certificate-not-valid-at",
+        ),
+        Case(
+            "first-timestamp-within-second-after",
+            Forge::blob2,
+            Before(|forge| {
+                let mut token = forge.tokens[0].clone();
+                token.time = NOW + 541;
+                forge.tokens.push(token);
+            }),
+            "certificate-not-valid-at",
+        ),
+        Case(
+            "first-timestamp-after-second-within",
+            Forge::blob2,
+            Before(|forge| {
+                let mut token = forge.tokens[0].clone();
+                token.time = NOW + 541;
+                forge.tokens.insert(0, token);
+            }),
+            "certificate-not-valid-at",
+        ),
+        Case(
+            "first-instant",
+            Forge::blob1,
+            Before(|forge| forge.entries[0].integrated_time = Some(NOW - 60)),
+            PASSES,
+        ),
+        Case(
+            "last-instant",
+            Forge::blob1,
+            Before(|forge| forge.entries[0].integrated_time = Some(NOW + 540)),
+            PASSES,
+        ),
+        Case(
+            "leaf-expired",
+            Forge::blob2,
+            Before(|forge| forge.leaf.not_after = NOW + 1),
+            "certificate-not-valid-at",
+        ),
+        Case(
+            "leaf-not-yet-valid",
+            Forge::blob2,
+            Before(|forge| forge.leaf.not_before = NOW + 3),
+            "certificate-not-valid-at",
+        ),
+        Case(
+            "intermediate-expired",
+            Forge::blob2,
+            Before(|forge| forge.intermediate.not_after = NOW + 1),
+            "certificate-not-valid-at",
+        ),
+        Case(
+            "intermediate-not-yet-valid",
+            Forge::blob2,
+            Before(|forge| forge.intermediate.not_before = NOW + 3),
+            "certificate-not-valid-at",
+        ),
+        Case(
+            "root-expired",
+            Forge::blob2,
+            Before(|forge| forge.root.not_after = NOW + 1),
+            "certificate-not-valid-at",
+        ),
+        Case(
+            "authority-retired",
+            Forge::blob1,
+            After(|scene| {
+                let end = UnixTime::from_seconds(NOW - 1);
+                scene.trust.certificate_authorities[0].valid_for.end = Some(end);
+            }),
+            "certificate-authority-not-valid-at",
+        ),
+        Case(
+            "authority-not-begun",
+            Forge::blob1,
+            After(|scene| {
+                let start = UnixTime::from_seconds(NOW + 1);
+                scene.trust.certificate_authorities[0].valid_for.start = start;
+            }),
+            "certificate-authority-not-valid-at",
+        ),
+        Case(
+            "authority-retired-between-two-times",
+            Forge::stamped1,
+            After(|scene| {
+                let end = UnixTime::from_seconds(NOW + 1);
+                scene.trust.certificate_authorities[0].valid_for.end = Some(end);
+            }),
+            "certificate-authority-not-valid-at",
+        ),
+        Case(
+            "no-authority-listed",
+            Forge::blob1,
+            After(|scene| scene.trust.certificate_authorities.clear()),
+            "certificate-authority-not-valid-at",
+        ),
+    ]);
+}
+
+#[test]
+fn the_leafs_profile() {
+    judge(&[
+        Case(
+            "leaf-is-a-ca",
+            Forge::blob1,
+            Before(|forge| forge.leaf.basic_constraints = Some((true, None))),
+            "certificate-profile",
+        ),
+        Case(
+            "leaf-says-that-it-is-no-ca",
+            Forge::blob1,
+            Before(|forge| forge.leaf.basic_constraints = Some((false, None))),
+            PASSES,
+        ),
+        Case(
+            "extended-key-usage-without-code-signing",
+            Forge::blob1,
+            Before(|forge| forge.leaf.extended_key_usage = Some((false, vec![SERVER_AUTH]))),
+            "certificate-profile",
+        ),
+        Case(
+            "extended-key-usage-missing",
+            Forge::blob1,
+            Before(|forge| forge.leaf.extended_key_usage = None),
+            "certificate-profile",
+        ),
+        Case(
+            "extended-key-usage-any",
+            Forge::blob1,
+            Before(|forge| forge.leaf.extended_key_usage = Some((false, vec!["2.5.29.37.0"]))),
+            "certificate-profile",
+        ),
+        Case(
+            "key-usage-without-digital-signature",
+            Forge::blob1,
+            Before(|forge| forge.leaf.key_usage = Some(KEY_ENCIPHERMENT)),
+            "certificate-profile",
+        ),
+        Case(
+            "key-usage-missing",
+            Forge::blob1,
+            Before(|forge| forge.leaf.key_usage = None),
+            "certificate-profile",
+        ),
+        Case(
+            "unknown-critical-extension",
+            Forge::blob1,
+            Before(|forge| forge.leaf.more.push(unknown(true))),
+            "certificate-critical-extension",
+        ),
+        Case(
+            "unknown-extension",
+            Forge::blob1,
+            Before(|forge| forge.leaf.more.push(unknown(false))),
+            PASSES,
+        ),
+    ]);
+}
+
+#[test]
+fn the_path() {
+    judge(&[
+        Case(
+            "leaf-signed-by-another-key",
+            Forge::blob1,
+            Before(|forge| forge.leaf.signer = forge.stranger.clone()),
+            "certificate-untrusted",
+        ),
+        Case(
+            "leaf-names-another-issuer",
+            Forge::blob1,
+            Before(|forge| forge.leaf.issuer = "other.test"),
+            "certificate-untrusted",
+        ),
+        Case(
+            "intermediate-signed-by-another-key",
+            Forge::blob1,
+            Before(|forge| forge.intermediate.signer = forge.stranger.clone()),
+            "certificate-untrusted",
+        ),
+        Case(
+            "intermediate-names-another-issuer",
+            Forge::blob1,
+            Before(|forge| forge.intermediate.issuer = "other.test"),
+            "certificate-untrusted",
+        ),
+        Case(
+            "another-root-of-the-same-name",
+            Forge::blob1,
+            Before(|forge| forge.root.key = forge.stranger.clone()),
+            "certificate-untrusted",
+        ),
+        Case(
+            "intermediate-not-listed",
+            Forge::blob1,
+            After(|scene| drop(scene.trust.certificate_authorities[0].chain.remove(0))),
+            "certificate-untrusted",
+        ),
+        Case(
+            "self-signed-leaf",
+            Forge::blob1,
+            Before(|forge| forge.leaf.signer = forge.key.clone()),
+            "certificate-untrusted",
+        ),
+        Case(
+            "intermediate-not-a-ca",
+            Forge::blob1,
+            Before(|forge| forge.intermediate.basic_constraints = Some((false, None))),
+            "certificate-authority-invalid",
+        ),
+        Case(
+            "intermediate-without-basic-constraints",
+            Forge::blob1,
+            Before(|forge| forge.intermediate.basic_constraints = None),
+            "certificate-authority-invalid",
+        ),
+        Case(
+            "root-not-a-ca",
+            Forge::blob1,
+            Before(|forge| forge.root.basic_constraints = None),
+            "certificate-authority-invalid",
+        ),
+        Case(
+            "path-longer-than-the-root-allows",
+            Forge::blob1,
+            Before(|forge| forge.root.basic_constraints = Some((true, Some(0)))),
+            "certificate-authority-invalid",
+        ),
+        Case(
+            "intermediate-may-not-sign-certificates",
+            Forge::blob1,
+            Before(|forge| forge.intermediate.key_usage = Some(CRL_SIGN)),
+            "certificate-authority-invalid",
+        ),
+        Case(
+            "intermediate-without-key-usage",
+            Forge::blob1,
+            Before(|forge| forge.intermediate.key_usage = None),
+            "certificate-authority-invalid",
+        ),
+        Case(
+            "root-may-not-sign-certificates",
+            Forge::blob1,
+            Before(|forge| forge.root.key_usage = Some(DIGITAL_SIGNATURE)),
+            "certificate-authority-invalid",
+        ),
+        Case(
+            "intermediate-for-another-purpose",
+            Forge::blob1,
+            Before(|forge| {
+                forge.intermediate.extended_key_usage = Some((false, vec![SERVER_AUTH]));
+            }),
+            "certificate-authority-invalid",
+        ),
+        Case(
+            "intermediate-for-two-purposes",
+            Forge::blob1,
+            Before(|forge| {
+                let purposes = vec![SERVER_AUTH, CODE_SIGNING];
+                forge.intermediate.extended_key_usage = Some((false, purposes));
+            }),
+            PASSES,
+        ),
+        Case(
+            "unknown-critical-extension-on-the-intermediate",
+            Forge::blob1,
+            Before(|forge| forge.intermediate.more.push(unknown(true))),
+            "certificate-critical-extension",
+        ),
+        Case(
+            "unknown-critical-extension-on-the-root",
+            Forge::blob1,
+            Before(|forge| forge.root.more.push(unknown(true))),
+            "certificate-critical-extension",
+        ),
+        Case(
+            "name-constraints-on-the-intermediate",
+            Forge::blob1,
+            Before(|forge| {
+                let constraints = ("2.5.29.30", true, vec![0x30, 0]);
+                forge.intermediate.more.push(constraints);
+            }),
+            "certificate-critical-extension",
+        ),
+    ]);
+}

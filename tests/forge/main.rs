@@ -1,0 +1,96 @@
+//! Bundles that are right but for one thing.
+//!
+//! A forge makes keys, certificates, logs and timestamps, independently of the sandbox's encoders, and
+//! from them bundles that verify. Every case changes one thing and names the code of its refusal; the
+//! same base without the change must pass. The tables are the list of what the verifier checks: deleting
+//! any one check in `src/verify` or `src/crypto/chain.rs` should fail a line here.
+
+mod asn1;
+mod certificate;
+mod chain;
+mod content;
+mod entries;
+mod forge;
+mod identity;
+mod json;
+mod key;
+mod log;
+mod sct;
+mod timestamps;
+mod token;
+
+use keyless::diagnostic::Diagnostic as _;
+
+use forge::{Forge, Scene};
+
+/// The one thing that is changed.
+enum Change {
+    /// Before anything is signed.
+    Forge(fn(&mut Forge)),
+    /// In the finished bundle, or in what it is judged against.
+    Scene(fn(&mut Scene)),
+}
+
+/// Makes what passes.
+type Base = fn() -> Forge;
+
+/// A defect: its name, the base that passes, the change, and the code of the refusal.
+struct Case(&'static str, Base, Change, &'static str);
+
+const PASSES: &str = "";
+
+/// Judges every case: its base must pass, and it must be refused with its code, or pass where there is none.
+#[track_caller]
+fn judge(cases: &[Case]) {
+    let mut wrong = Vec::new();
+    for Case(name, base, change, code) in cases {
+        let mut forge = base();
+        if let Err(error) = forge.make().verify() {
+            wrong.push(format!("{name}: the base is refused: {}", error.code()));
+        }
+        let scene = match change {
+            Change::Forge(change) => {
+                change(&mut forge);
+                forge.make()
+            }
+            Change::Scene(change) => {
+                let mut scene = forge.make();
+                change(&mut scene);
+                scene
+            }
+        };
+        let (found, told) = match scene.verify() {
+            Ok(_) => (PASSES, "it passes".to_owned()),
+            Err(error) => (error.code(), error.to_string()),
+        };
+        if found != *code {
+            wrong.push(format!("{name}: expected {code}, found {found} ({told})"));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_is_right_passes() {
+    let bases: [(&str, Base); 14] = [
+        ("blob in v1", Forge::blob1),
+        ("envelope in v1", Forge::envelope1),
+        ("blob in v2", Forge::blob2),
+        ("envelope in v2", Forge::envelope2),
+        ("blob in v1 with timestamp", Forge::stamped1),
+        ("timestamp by an anchor", Forge::stamped_by_anchor),
+        ("key in v1", Forge::key1),
+        ("key in v2", Forge::key2),
+        ("blob in v2 without its digest", Forge::unhinted2),
+        ("key in v2 without time", Forge::timeless_key2),
+        ("blob in v2 of an ECDSA key", Forge::blob2_ecdsa),
+        ("blob in v1 without promise", Forge::unpromised1),
+        ("blob in v1 and v2", Forge::logged_twice),
+        ("key over an envelope", Forge::key_envelope1),
+    ];
+    for (name, base) in bases {
+        if let Err(error) = base().make().verify() {
+            panic!("{name}: {error:?}");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! RFC 3161 timestamps, element by element.
+
+use keyless::crypto::Certificate;
+use keyless::crypto::asn1::encode;
+
+use crate::asn1::{explicit, generalized_time, integer, name, octets, oid, sequence, set_of};
+use crate::certificate::{Template, ecdsa_with_sha256};
+use crate::key::{Key, sha256};
+
+const SIGNED_DATA: &str = "1.2.840.113549.1.7.2";
+const TST_INFO: &str = "1.2.840.113549.1.9.16.1.4";
+const CONTENT_TYPE: &str = "1.2.840.113549.1.9.3";
+const MESSAGE_DIGEST: &str = "1.2.840.113549.1.9.4";
+const SIGNING_CERTIFICATE_V2: &str = "1.2.840.113549.1.9.16.2.47";
+
+/// Which certificate the token says that it is signed with.
+#[derive(Clone)]
+pub enum Named {
+    Signer,
+    Bytes(Vec<u8>),
+    Nobody,
+}
+
+/// What a token shall say.
+#[derive(Clone)]
+pub struct Token {
+    /// What is stamped; the bundle's signature if none is given.
+    pub stamped: Option<Vec<u8>>,
+    pub time: i64,
+    pub serial: u8,
+    /// PKIStatus.
+    pub status: u8,
+    /// What the messageDigest attribute is over; the TSTInfo if none is given.
+    pub digested: Option<Vec<u8>>,
+    /// The contentType attribute.
+    pub content_type: &'static str,
+    pub named: Named,
+    pub signer: Key,
+}
+
+impl Token {
+    pub fn new(signer: &Key, time: i64) -> Self {
+        Token {
+            stamped: None,
+            time,
+            serial: 1,
+            status: 0,
+            digested: None,
+            content_type: TST_INFO,
+            named: Named::Signer,
+            signer: signer.clone(),
+        }
+    }
+
+    /// The TimeStampResp over a signature, by the signer of a template.
+    pub fn issue(&self, signature: &[u8], template: &Template, leaf: &Certificate) -> Vec<u8> {
+        let sha256_identifier = || sequence(&[oid("2.16.840.1.101.3.4.2.1")]);
+        let stamped = self.stamped.as_deref().unwrap_or(signature);
+        let info = sequence(&[
+            integer(1),
+            oid("1.3.6.1.4.1.57264.2"),
+            sequence(&[sha256_identifier(), octets(&sha256(stamped))]),
+            integer(self.serial),
+            generalized_time(self.time),
+        ]);
+        let attribute =
+            |dotted: &str, value: Vec<u8>| sequence(&[oid(dotted), set_of(vec![value])]);
+        let digested = self.digested.as_deref().unwrap_or(&info);
+        let mut attributes = vec![
+            attribute(CONTENT_TYPE, oid(self.content_type)),
+            attribute(MESSAGE_DIGEST, octets(&sha256(digested))),
+        ];
+        let named = match &self.named {
+            Named::Signer => Some(leaf.der()),
+            Named::Bytes(bytes) => Some(bytes.as_slice()),
+            Named::Nobody => None,
+        };
+        if let Some(bytes) = named {
+            let id = sequence(&[octets(&sha256(bytes))]);
+            let value = sequence(&[sequence(&[id])]);
+            attributes.push(attribute(SIGNING_CERTIFICATE_V2, value));
+        }
+        let attributes = set_of(attributes);
+        let mut implicit = attributes.clone();
+        implicit[0] = 0xa0;
+        let signer_info = sequence(&[
+            integer(1),
+            sequence(&[name(template.issuer), integer(template.serial)]),
+            sha256_identifier(),
+            implicit,
+            ecdsa_with_sha256(),
+            octets(&self.signer.sign(&attributes)),
+        ]);
+        let signed_data = sequence(&[
+            integer(3),
+            set_of(vec![sha256_identifier()]),
+            sequence(&[oid(TST_INFO), explicit(0, &octets(&info))]),
+            encode(0xa0, leaf.der()),
+            set_of(vec![signer_info]),
+        ]);
+        let token = sequence(&[oid(SIGNED_DATA), explicit(0, &signed_data)]);
+        sequence(&[sequence(&[integer(self.status)]), token])
+    }
+}
