@@ -69,7 +69,7 @@ fn certificate_without_sct() {
 
 #[test]
 fn certificate_with_a_detached_sct() {
-    refused_certificate("fulcio-detached-sct", 42, "fulcio-detached-sct");
+    refused_certificate("fulcio-detached-sct", 34, "fulcio-detached-sct");
 }
 
 #[test]
