@@ -23,7 +23,7 @@ use super::error::{NetError, redacted};
 use crate::diagnostic::clean;
 
 /// Time to establish a connection, name lookup and TLS included. Generous for a transcontinental
-/// handshake, short beside the default `--timeout` of three minutes.
+/// handshake, short beside the time that a whole request may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A lazily built HTTP client; cheap to clone, all clones share their connections.
