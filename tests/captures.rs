@@ -3,11 +3,20 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use keyless::crypto::Digest;
+use keyless::crypto::merkle::{Hash, leaf_hash, root, verify_inclusion};
+use keyless::crypto::{Certificate, Digest, PublicKey};
 use keyless::diagnostic::Diagnostic;
 use keyless::format::bundle::{Bundle, parse_log_entry};
+use keyless::format::certificate_identity::CertificateIdentity;
+use keyless::format::checkpoint::{Checkpoint, key_id};
+use keyless::format::log_entry::LogBody;
+use keyless::format::protojson::decode_base64;
+use keyless::format::sct::embedded;
+use keyless::format::tile::{entries_path, entry_in_bundle, proof_from_tiles};
+use keyless::format::timestamp::TimestampResponse;
 use keyless::trust::TrustedRoot;
 use keyless::verify::policy::ValueMatcher;
+use keyless::verify::timestamp::verify_timestamp;
 use keyless::verify::{Artifact, ExpectedContent, IdentityMatcher, Policy, VerifyError, verify};
 
 const IDENTITY: &str = "dev@test.invalid";
@@ -164,4 +173,117 @@ fn recorded_answers_of_rekor_v2_are_log_entries() {
         assert_eq!(entry.integrated_time, None);
         assert_eq!(parse_log_entry(entry.encode().as_bytes()).unwrap(), entry);
     }
+}
+
+fn json(name: &str) -> serde_json::Value {
+    serde_json::from_slice(&read(name)).unwrap()
+}
+
+#[test]
+fn the_recorded_v2_log_is_read_from_its_tiles() {
+    let checkpoint =
+        Checkpoint::parse(&String::from_utf8(read("rekor2/checkpoint")).unwrap()).unwrap();
+    let size = checkpoint.tree_size;
+    let (path, place) = entries_path(size - 1, size);
+    assert_eq!(
+        (path.as_str(), place as u64),
+        ("tile/entries/000.p/10", size - 1)
+    );
+    let entries = read("rekor2/tile_entries_000.p_10");
+    let bodies: Vec<&[u8]> = (0..size as usize)
+        .map(|i| entry_in_bundle(&entries, i).unwrap())
+        .collect();
+    assert!(entry_in_bundle(&entries, bodies.len()).is_none());
+    for body in &bodies {
+        LogBody::parse("hashedrekord", "0.0.2", body).unwrap();
+    }
+    let leaves: Vec<Hash> = bodies.iter().map(|body| leaf_hash(body)).collect();
+    assert_eq!(leaves.concat(), read("rekor2/tile_0_000.p_10"));
+    assert_eq!(root(&leaves), checkpoint.root_hash);
+    for index in 0..size {
+        let proof = proof_from_tiles(index, size, |_| Some(leaves.clone())).unwrap();
+        verify_inclusion(
+            index,
+            size,
+            leaves[index as usize],
+            &proof,
+            &checkpoint.root_hash,
+        )
+        .unwrap();
+    }
+    let log = trust()
+        .logs
+        .into_iter()
+        .find(|log| log.base_url.ends_with("25302"))
+        .unwrap();
+    let line = &checkpoint.signatures[0];
+    assert_eq!(key_id(&line.name, &log.public_key).as_bytes(), log.log_id);
+    assert!(line.verifies(&checkpoint.note, &log.public_key));
+}
+
+#[test]
+fn the_recorded_v1_log_states_its_tree_under_its_key() {
+    let key =
+        PublicKey::from_pem(&String::from_utf8(read("rekor1/publicKey.pem")).unwrap()).unwrap();
+    let info = json("rekor1/loginfo.json");
+    let head = Checkpoint::parse(info["signedTreeHead"].as_str().unwrap()).unwrap();
+    assert_eq!(head.tree_size, info["treeSize"].as_u64().unwrap());
+    assert_eq!(
+        hex::encode(head.root_hash),
+        info["rootHash"].as_str().unwrap()
+    );
+    assert!(
+        head.signatures
+            .iter()
+            .any(|line| line.verifies(&head.note, &key))
+    );
+    let entry = json("rekor1/entry0.json");
+    let entry = entry.as_object().unwrap().values().next().unwrap();
+    let body = decode_base64(entry["body"].as_str().unwrap()).unwrap();
+    let kind: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    LogBody::parse(
+        kind["kind"].as_str().unwrap(),
+        kind["apiVersion"].as_str().unwrap(),
+        &body,
+    )
+    .unwrap();
+}
+
+#[test]
+fn the_recorded_certificate_authority_and_timestamp_answer() {
+    let answer = json("http/fulcio.blob.resp.json");
+    let chain = &answer["signedCertificateEmbeddedSct"]["chain"]["certificates"];
+    let pem: String = chain
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| c.as_str().unwrap())
+        .collect();
+    let chain = Certificate::chain_from_pem(&pem, 10).unwrap();
+    let identity = CertificateIdentity::of(&chain[0]).unwrap();
+    assert_eq!(
+        (identity.subject.as_str(), identity.issuer.as_str()),
+        (IDENTITY, ISSUER)
+    );
+    assert_eq!(embedded(&chain[0]).unwrap().len(), 1);
+    for root in json("ct/get-roots.json")["certificates"]
+        .as_array()
+        .unwrap()
+    {
+        assert!(
+            Certificate::from_der(&decode_base64(root.as_str().unwrap()).unwrap())
+                .unwrap()
+                .is_ca()
+        );
+    }
+    let request = json("http/rekor2.blob.req.json");
+    let signature = &request["hashedRekordRequestV002"]["signature"]["content"];
+    let signature = decode_base64(signature.as_str().unwrap()).unwrap();
+    let response = TimestampResponse::parse(&read("http/tsa.blob.resp.der")).unwrap();
+    let verified = verify_timestamp(&response, &signature, &trust());
+    assert_eq!(verified.unwrap().unwrap().time(), response.time);
+    assert_eq!(
+        code(verify_timestamp(&response, b"another signature", &trust())),
+        "timestamp-imprint"
+    );
 }

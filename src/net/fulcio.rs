@@ -37,7 +37,7 @@ impl Diagnostic for FulcioError {
     fn exit(&self) -> Exit {
         match self {
             FulcioError::Net(error) => error.exit(),
-            FulcioError::DetachedSct => Exit::BadReply,
+            FulcioError::DetachedSct => Exit::Sct,
         }
     }
 

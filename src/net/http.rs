@@ -23,7 +23,7 @@ use super::error::{NetError, redacted};
 use crate::diagnostic::clean;
 
 /// Time to establish a connection, name lookup and TLS included. Generous for a transcontinental
-/// handshake, short beside the default `--timeout` of three minutes.
+/// handshake, short beside the time that a whole request may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A lazily built HTTP client; cheap to clone, all clones share their connections.
@@ -105,7 +105,12 @@ impl HttpClient {
             let body = if request.method == Method::HEAD {
                 Bytes::new()
             } else {
-                read_bounded(response, request, &shown).await?
+                let body = read_bounded(response, request, &shown).await?;
+                match status.is_success() {
+                    true => body,
+                    // Words of refusal are shown to people; some services repeat in them what they got.
+                    false => without_secrets(body, &request.headers),
+                }
             };
             Ok(Reply {
                 service: request.service,
@@ -178,6 +183,24 @@ fn no_trust_anchors(error: reqwest::Error) -> NetError {
     NetError::NoTrustAnchors {
         cause: causes(error),
     }
+}
+
+/// Takes the request's own credentials out of a reply that is no success.
+fn without_secrets(body: Bytes, headers: &header::HeaderMap) -> Bytes {
+    /// Shorter words of a header are its scheme. A token's parts are hidden each by itself.
+    const SHORTEST: usize = 8;
+    let mut text = None;
+    let secrets = headers
+        .values()
+        .filter(|value| value.is_sensitive())
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split([' ', '.']))
+        .filter(|word| word.len() >= SHORTEST);
+    for secret in secrets {
+        let shown = text.get_or_insert_with(|| String::from_utf8_lossy(&body).into_owned());
+        *shown = shown.replace(secret, "..");
+    }
+    text.map_or(body, Bytes::from)
 }
 
 /// Reads a body of at most the request's limit: an announced length beyond it is refused before the
