@@ -225,7 +225,7 @@ impl Bundle {
             "signatures",
             "hashes",
         ];
-        let read = check_shape(json, &ARRAYS, &[]).and_then(|()| serde_json::from_slice(json));
+        let read = check_shape(json, &ARRAYS, None).and_then(|()| serde_json::from_slice(json));
         let message: wire::Bundle = match read {
             Ok(message) => message,
             Err(error) => return Err(unreadable(json, &error)),

@@ -298,7 +298,7 @@ impl LogBody {
     /// # Errors
     /// [`LogBodyError`]; also when the body names another kind or version (client-spec 4.4).
     pub fn parse(kind: &str, version: &str, body: &[u8]) -> Result<Self, LogBodyError> {
-        let outer: Outer<'_> = check_shape(body, &["signatures"], &[])
+        let outer: Outer<'_> = check_shape(body, &["signatures"], None)
             .and_then(|()| serde_json::from_slice(body))
             .or_else(|e| malformed(e.to_string()))?;
         if outer.kind != kind || outer.api_version != version {

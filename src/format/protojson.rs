@@ -270,16 +270,20 @@ impl<'de, T: Deserialize<'de>, const LIMIT: usize> Deserialize<'de> for UniqueMa
 }
 
 /// Checks what a derived reader does not: that no object anywhere has a member twice, and that arrays
-/// stand only under the names given (serde reads a struct from an array too). Inside the members named in
-/// `opaque` arrays may stand anywhere.
+/// stand only under the names given (serde reads a struct from an array too). With `known`, members of other
+/// names are somebody else's, and arrays may stand anywhere within them.
 ///
 /// # Errors
 /// The parser's, with line and column.
-pub fn check_shape(json: &[u8], arrays: &[&str], opaque: &[&str]) -> Result<(), serde_json::Error> {
+pub fn check_shape(
+    json: &[u8],
+    arrays: &[&str],
+    known: Option<&[&str]>,
+) -> Result<(), serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_slice(json);
     let shape = Shape {
         arrays,
-        opaque,
+        known,
         at: Place::Root,
     };
     de::DeserializeSeed::deserialize(shape, &mut reader)?;
@@ -294,14 +298,14 @@ enum Place {
     List,
     /// Anything else.
     Plain,
-    /// Within an opaque member.
+    /// Within a member that is somebody else's.
     Opaque,
 }
 
 #[derive(Clone, Copy)]
 struct Shape<'a> {
     arrays: &'a [&'a str],
-    opaque: &'a [&'a str],
+    known: Option<&'a [&'a str]>,
     at: Place,
 }
 
@@ -329,8 +333,13 @@ impl<'de> Visitor<'de> for Shape<'_> {
         while let Some(key) = map.next_key::<String>()? {
             let at = match self.at {
                 Place::Opaque => Place::Opaque,
-                _ if self.opaque.contains(&key.as_str()) => Place::Opaque,
                 _ if self.arrays.contains(&key.as_str()) => Place::List,
+                _ if self
+                    .known
+                    .is_some_and(|known| !known.contains(&key.as_str())) =>
+                {
+                    Place::Opaque
+                }
                 _ => Place::Plain,
             };
             if seen.contains(&key) {
@@ -434,7 +443,7 @@ mod tests {
 
     #[test]
     fn arrays_stand_where_they_belong_and_members_once() {
-        let check = |json: &str| check_shape(json.as_bytes(), &["list"], &["free"]).is_ok();
+        let check = |json: &str| check_shape(json.as_bytes(), &["list"], Some(&["x", "a"])).is_ok();
         assert!(check(
             r#"{"list":[{"a":1},"b"],"x":{"list":[]},"free":{"any":[[1]]}}"#
         ));

@@ -80,11 +80,15 @@ impl Statement {
     /// # Errors
     /// [`StatementError`].
     pub fn parse(payload: &[u8]) -> Result<Self, StatementError> {
-        let wire: Wire = check_shape(payload, &["subject"], &["predicate"])
-            .and_then(|()| serde_json::from_slice(payload))
-            .map_err(|e| StatementError::Malformed {
-                reason: e.to_string(),
-            })?;
+        let wire: Wire = check_shape(
+            payload,
+            &["subject"],
+            Some(&["_type", "predicateType", "name", "digest"]),
+        )
+        .and_then(|()| serde_json::from_slice(payload))
+        .map_err(|e| StatementError::Malformed {
+            reason: e.to_string(),
+        })?;
         if wire.statement_type != STATEMENT_V1 && wire.statement_type != STATEMENT_V01 {
             let found = wire.statement_type.chars().take(120).collect();
             return Err(StatementError::UnsupportedType { found });

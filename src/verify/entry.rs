@@ -33,7 +33,8 @@ struct LogCheckpoint<'a>(&'a Checkpoint);
 /// An entry of a trusted log that is about this bundle's signature, key and content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BoundEntry {
-    log: LogInstance,
+    /// Periods in which the log was trusted, as far as the entry may be of them; never empty.
+    logs: Vec<LogInstance>,
     log_index: u64,
     leaf: Hash,
     in_log: InLog,
@@ -43,12 +44,12 @@ pub struct BoundEntry {
 impl BoundEntry {
     /// Returns the log's address in the trusted root.
     pub fn log_url(&self) -> &str {
-        &self.log.base_url
+        &self.logs[0].base_url
     }
 
     /// Returns the log's key id.
     pub fn log_id(&self) -> &[u8] {
-        &self.log.log_id
+        &self.logs[0].log_id
     }
 
     /// Returns the entry's index, as far as the log vouches for it: over all shards of a v1 log under its
@@ -71,23 +72,31 @@ impl BoundEntry {
     }
 
     fn is_same_leaf(&self, other: &BoundEntry) -> bool {
-        self.leaf == other.leaf && self.log.log_id == other.log.log_id
+        self.leaf == other.leaf && self.logs[0].log_id == other.logs[0].log_id
     }
 
     /// Verifies that the log's key is trusted without end; for entries whose time nobody vouches for.
     pub(super) fn verify_log_still_trusted(&self) -> Result<(), VerifyError> {
-        match self.log.valid_for.end {
-            Some(time) => Err(VerifyError::LogKeyNotValidAt {
-                time,
-                valid_for: self.log.valid_for,
-            }),
+        match self
+            .logs
+            .iter()
+            .map(|log| log.valid_for.end)
+            .collect::<Option<Vec<_>>>()
+        {
             None => Ok(()),
+            Some(ends) => Err(VerifyError::LogKeyNotValidAt {
+                time: ends[0],
+                valid_for: self.logs[0].valid_for,
+            }),
         }
     }
 
     /// Verifies that the log's key was trusted at a time.
     pub(super) fn verify_log_trusted_at(&self, time: UnixTime) -> Result<(), VerifyError> {
-        trusted_at(&self.log, time)
+        if self.logs.iter().any(|log| log.valid_for.contains(time)) {
+            return Ok(());
+        }
+        trusted_at(&self.logs[0], time)
     }
 }
 
@@ -123,34 +132,38 @@ pub(super) fn verify_entries(
         }
         let body = verify_binding(entry, bundle, key, signature)?;
         let leaf = leaf_hash(&entry.canonicalized_body);
-        // One key may be listed with several periods of trust.
+        // One key may be listed with several periods of trust; which of them it is, the times decide.
+        let mut in_log = None;
+        let mut periods: Vec<LogInstance> = Vec::new();
         let mut refusal = None;
-        let found = logs.find_map(|log| match verify_in_log(entry, log) {
-            Ok(in_log) => Some(BoundEntry {
-                log: log.clone(),
-                log_index: entry.log_index,
-                leaf,
-                in_log,
-                _body: body,
-            }),
-            Err(error) => {
-                refusal = Some(error);
-                None
+        for log in logs {
+            match verify_in_log(entry, log) {
+                Ok(found) => {
+                    in_log = Some(found);
+                    periods.push(log.clone());
+                }
+                Err(error) => refusal = Some(error),
             }
-        });
-        match (found, refusal) {
-            // An index that nobody vouches for does not make one leaf two entries.
-            (Some(entry), _)
-                if bound
-                    .iter()
-                    .any(|known: &BoundEntry| known.is_same_leaf(&entry)) =>
-            {
-                return Err(VerifyError::EntryRepeated);
-            }
-            (Some(entry), _) => bound.push(entry),
-            (None, Some(error)) => return Err(error),
-            (None, None) => {}
         }
+        let Some(in_log) = in_log else {
+            return Err(refusal.unwrap_or(VerifyError::NoProof));
+        };
+        let log_index = entry.log_index;
+        let entry = BoundEntry {
+            logs: periods,
+            log_index,
+            leaf,
+            in_log,
+            _body: body,
+        };
+        // An index that nobody vouches for does not make one leaf two entries.
+        if bound
+            .iter()
+            .any(|known: &BoundEntry| known.is_same_leaf(&entry))
+        {
+            return Err(VerifyError::EntryRepeated);
+        }
+        bound.push(entry);
     }
     if bound.is_empty() {
         let found = bundle

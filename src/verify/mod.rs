@@ -54,27 +54,24 @@ pub struct ObservedTimes(Vec<(UnixTime, TimeSource)>);
 
 impl ObservedTimes {
     /// Collects the times of bound entries and verified timestamps (spec 07 §5 E). A log that promises no
-    /// time must have been trusted at every timestamped one.
+    /// time must have been trusted at every time that others vouch for.
     fn collect(entries: &[BoundEntry], timestamps: &JudgedTimestamps) -> Result<Self, VerifyError> {
-        let mut times: Vec<(UnixTime, TimeSource)> = Vec::new();
-        for entry in entries {
-            match entry.promised_time() {
-                Some(time) => times.push((time, TimeSource::LogPromise)),
-                None => {
-                    for timestamp in timestamps.counted() {
-                        entry.verify_log_trusted_at(timestamp.time())?;
-                    }
-                }
-            }
-        }
-        times.extend(
-            timestamps
-                .counted()
-                .iter()
-                .map(|t| (t.time(), TimeSource::TimestampAuthority)),
-        );
+        let promised = entries.iter().filter_map(BoundEntry::promised_time);
+        let stamped = timestamps.counted().iter().map(VerifiedTimestamp::time);
+        let times: Vec<(UnixTime, TimeSource)> = promised
+            .map(|time| (time, TimeSource::LogPromise))
+            .chain(stamped.map(|time| (time, TimeSource::TimestampAuthority)))
+            .collect();
         if times.is_empty() {
             return Err(VerifyError::NoTrustedTime);
+        }
+        for entry in entries
+            .iter()
+            .filter(|entry| entry.promised_time().is_none())
+        {
+            for (time, _) in &times {
+                entry.verify_log_trusted_at(*time)?;
+            }
         }
         Ok(ObservedTimes(times))
     }

@@ -312,6 +312,22 @@ fn the_promise() {
 fn the_log() {
     judge(&[
         Case(
+            "second-period-of-the-same-log-v2",
+            Forge::blob2,
+            After(|scene| {
+                let log = scene.trust.logs[1].clone();
+                retire(scene, 1);
+                scene.trust.logs.push(log);
+            }),
+            PASSES,
+        ),
+        Case(
+            "log-retired-before-another-logs-promise",
+            Forge::logged_twice,
+            After(|scene| retire(scene, 1)),
+            "log-key-not-valid-at",
+        ),
+        Case(
             "log-not-listed",
             Forge::blob1,
             After(|scene| {
