@@ -4,7 +4,7 @@
 use futures_util::future::try_join_all;
 use url::Url;
 
-use crate::crypto::{Certificate, Digest, UnixTime};
+use crate::crypto::{Certificate, Digest};
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::event::{Event, Reporter};
 use crate::flow::identity::{IdentityError, TokenSource};
@@ -427,15 +427,5 @@ impl Preparation {
         if let Some(id) = known.and_then(|log| log.log_id.as_slice().try_into().ok()) {
             entry.log_id = id;
         }
-    }
-
-    /// Returns the trusted root that the gate uses.
-    pub fn trust(&self) -> &TrustedRoot {
-        &self.trust
-    }
-
-    /// Returns when the token runs out.
-    pub fn token_expires(&self) -> UnixTime {
-        self.token.expires()
     }
 }

@@ -275,11 +275,6 @@ impl IdentityToken {
         }
     }
 
-    /// Returns the end of the token's validity.
-    pub fn expires(&self) -> UnixTime {
-        UnixTime::from_seconds(self.claims.exp as i64)
-    }
-
     /// Returns whether a certificate with this subject alternative name is one that this token earns
     /// (spec 02 §2): its e-mail address, its subject, `subject!domain`, or its CI provider's or cluster's URI.
     pub fn may_be_certified_as(&self, identity: &str) -> bool {

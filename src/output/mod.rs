@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::diagnostic::{Diagnostic, Exit};
+use crate::diagnostic::Diagnostic;
 use crate::host::files::{FileError, OutputFile};
 
 /// How results are shown.
@@ -121,6 +121,3 @@ pub fn show_error(error: &dyn Diagnostic) {
 pub fn failure(command: &str, error: &dyn Diagnostic) -> Value {
     document::head(command, error.exit(), [("error", document::error(error))])
 }
-
-/// Outcome of a command: its exit code.
-pub type Outcome = Exit;
