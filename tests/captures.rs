@@ -287,3 +287,40 @@ fn the_recorded_certificate_authority_and_timestamp_answer() {
         "timestamp-imprint"
     );
 }
+
+/// A verdict is about one image; it publishes nothing to another. Nobody listens at the address.
+#[test]
+fn a_verdict_on_one_image_attaches_to_no_other() {
+    use keyless::flow::publish;
+    use keyless::format::oci::{Descriptor, OCI_MANIFEST};
+    use keyless::host::registry_auth::RegistryAuth;
+    use keyless::net::HttpClient;
+    use keyless::net::registry::{DigestReference, RegistryClient, RegistryOptions};
+
+    let folder = "oci/referrers-api/rekor1";
+    let artifact = Artifact::from_digest(Digest::sha256(&read(&format!(
+        "{folder}/image.manifest.json"
+    ))));
+    let json = String::from_utf8(read(&format!("{folder}/sig0.layer0.json"))).unwrap();
+    let bundle = Bundle::parse(json.as_bytes()).unwrap();
+    let verified = verify(
+        &bundle,
+        &artifact,
+        &trust(),
+        &policy(IDENTITY, ISSUER, signature()),
+    )
+    .unwrap();
+    let other = Descriptor::of(OCI_MANIFEST, b"another image");
+    let image = DigestReference::new("127.0.0.1:9/app".parse().unwrap(), other.digest);
+    let registry = RegistryClient::new(
+        HttpClient::new(),
+        RegistryAuth::anonymous(),
+        RegistryOptions::default(),
+    );
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let refused = runtime.block_on(publish::attach(&registry, &image, &other, &json, &verified));
+    assert_eq!(refused.unwrap_err().code(), "registry-digest-mismatch");
+}

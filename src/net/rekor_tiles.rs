@@ -12,7 +12,7 @@ use super::http::{HttpClient, Reply, Request};
 use super::rekor::SERVICE;
 use crate::crypto::merkle::Hash;
 use crate::format::bundle::{InclusionProof, TransparencyLogEntry};
-use crate::format::checkpoint::{Checkpoint, NoteSignature};
+use crate::format::checkpoint::Checkpoint;
 use crate::format::limits;
 use crate::format::tile::{Tile, entries_path, entry_in_bundle, proof_from_tiles, tiles_of_proof};
 
@@ -60,17 +60,7 @@ pub(super) async fn entry_from_tiles(
     let hashes = proof_from_tiles(index, size, |tile| tiles.get(tile).cloned())
         .ok_or_else(|| reply.bad("tiles that make up a proof", "short ones"))?;
     let body = fetch_entry(http, base, index, size).await?;
-    // The full id stands nowhere in the log's files; the trusted root has it, by these four bytes of the log's
-    // own signature line: a witness may stand before it.
-    let log_id = checkpoint
-        .signatures
-        .iter()
-        .find(|line| line.name == checkpoint.origin)
-        .map(|NoteSignature { key_hint, .. }| {
-            let mut id = [0; 32];
-            id[..4].copy_from_slice(key_hint);
-            id
-        });
+    let log_id = log_id_hint(&checkpoint);
     Ok(TransparencyLogEntry {
         log_index: index,
         log_id: log_id.ok_or_else(|| reply.bad("a checkpoint", "one without signature"))?,
@@ -87,6 +77,18 @@ pub(super) async fn entry_from_tiles(
         }),
         canonicalized_body: body,
     })
+}
+
+/// The full id of a log stands nowhere in its files; the trusted root has it, by these four bytes of the log's
+/// own signature line. A witness's line may stand before it.
+fn log_id_hint(checkpoint: &Checkpoint) -> Option<[u8; 32]> {
+    let own = checkpoint
+        .signatures
+        .iter()
+        .find(|line| line.name == checkpoint.origin)?;
+    let mut id = [0; 32];
+    id[..4].copy_from_slice(&own.key_hint);
+    Some(id)
 }
 
 async fn fetch_tile(http: &HttpClient, base: &Url, tile: &Tile) -> Result<Vec<Hash>, NetError> {
@@ -120,4 +122,20 @@ async fn fetch_entry(
     let reply = reply.success()?;
     let entry = entry_in_bundle(&reply.body, place).map(<[u8]>::to_vec);
     entry.ok_or_else(|| reply.bad("a bundle of entries", "a shorter one"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_witness_before_the_log_is_not_the_log() {
+        let note = Checkpoint::note_text("log.test", 1, &[7; 32]);
+        let lines = "\u{2014} witness.test AQIDBAU=\n\u{2014} log.test BQYHCAk=\n";
+        let checkpoint = Checkpoint::parse(&format!("{note}\n{lines}")).unwrap();
+        assert_eq!(log_id_hint(&checkpoint).unwrap()[..4], [5, 6, 7, 8]);
+        let foreign = lines.replace("log.test", "other.test");
+        let checkpoint = Checkpoint::parse(&format!("{note}\n{foreign}")).unwrap();
+        assert_eq!(log_id_hint(&checkpoint), None);
+    }
 }

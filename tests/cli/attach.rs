@@ -263,3 +263,44 @@ fn of_several_signers_the_expected_one_is_attached() {
     assert_eq!(bundles.as_array().unwrap().len(), 1);
     assert_eq!(bundles[0]["signature"]["signer"]["identity"], IDENTITY);
 }
+
+#[test]
+fn only_what_verify_reads_is_attached() {
+    let world = World::new();
+    let image = world.image("v1");
+    world
+        .keyless("sign --upload=false --bundle app.json")
+        .arg(image.by_digest())
+        .run()
+        .exits(0);
+    let good = world.read("app.json");
+    let writes = world.registry_writes();
+    // An older format, which an image does not carry.
+    let mut older: Value = serde_json::from_str(&good).unwrap();
+    older["mediaType"] = "application/vnd.dev.sigstore.bundle+json;version=0.2".into();
+    world.write("older.json", older.to_string());
+    attach(&world, &image, "older.json").fails(22, "bundle-invalid");
+    // The manifest signed as a mere file.
+    world
+        .keyless("sign-blob --bundle blob.json")
+        .arg(image.descriptor.digest.to_string())
+        .run()
+        .exits(0);
+    attach(&world, &image, "blob.json").fails(10, "not-a-signature");
+    // One line too many: told, not dropped.
+    let stranger = world.image("other");
+    world
+        .keyless("sign --upload=false --bundle other.json")
+        .arg(stranger.by_digest())
+        .run()
+        .exits(0);
+    let lines = world.read("other.json").repeat(1000) + &good;
+    world.write("many.jsonl", lines);
+    attach(&world, &image, "many.jsonl").fails(22, "bundle-invalid");
+    assert_eq!(
+        world.registry_writes(),
+        writes,
+        "nothing is sent to the registry"
+    );
+    attach(&world, &image, "app.json").exits(0);
+}

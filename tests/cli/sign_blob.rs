@@ -282,3 +282,14 @@ fn a_bundle_whose_place_was_taken_meanwhile_is_kept() {
         .run()
         .exits(0);
 }
+
+/// On Rekor v2 such a signature could be put into an envelope and pass for that of the statement within.
+#[test]
+fn what_an_envelope_signs_is_not_signed_as_a_file() {
+    let world = World::start(RekorVersion::V2, &[]);
+    world.write("file", "DSSEv1 28 application/vnd.in-toto+json 2 {}");
+    let run = world.keyless("sign-blob file --output json").run();
+    run.fails(21, "blob-is-pre-auth-encoding");
+    assert_eq!(world.count(Service::Fulcio), 0);
+    assert_eq!(world.files(), ["file"]);
+}

@@ -602,3 +602,29 @@ fn a_registry_that_is_not_there() {
         "service-unreachable"
     );
 }
+
+/// Large referrers are read up to a budget, and what lies beyond is told: it may be the signature.
+#[test]
+fn the_bytes_of_an_image_s_bundles_have_a_bound() {
+    let world = World::new();
+    let image = world.image("v1");
+    let registry = world.sandbox.registry();
+    let junk = vec![b' '; 8 * 1024 * 1024];
+    registry.put_blob(REPOSITORY, EMPTY_CONFIG_BYTES).unwrap();
+    registry.put_blob(REPOSITORY, junk.clone()).unwrap();
+    let layer = Descriptor::of(BUNDLE_ARTIFACT_TYPE, &junk);
+    for second in 0..9 {
+        let created = keyless::crypto::UnixTime::from_seconds(second);
+        let manifest = EncodedManifest::for_bundle(&layer, &image.descriptor, COSIGN_SIGN, created);
+        registry
+            .put_manifest(REPOSITORY, None, OCI_MANIFEST, manifest.bytes)
+            .unwrap();
+    }
+    let (run, verdict) = judge(&world, &image, flags!(&world));
+    run.exits(42);
+    assert_eq!(verdict["error"]["code"], "registry-too-many");
+    let path = format!("/blobs/{}", layer.digest);
+    let requests = world.sandbox.requests();
+    let read = requests.iter().filter(|r| r.path.ends_with(&path)).count();
+    assert_eq!(read, 8, "64 MiB and no more");
+}

@@ -292,3 +292,27 @@ fn what_is_written_parses_as_what_it_is() {
     let bundle = Bundle::parse(text.as_bytes()).unwrap();
     assert_eq!(bundle.encode(), text);
 }
+
+#[test]
+fn what_an_envelope_signs_is_not_verified_as_a_file() {
+    let world = signed(RekorVersion::V2);
+    world.write("file", "DSSEv1 28 application/vnd.in-toto+json 2 {}");
+    verify(&world).fails(21, "blob-is-pre-auth-encoding");
+}
+
+/// Whoever plants a file must not decide what a digest stands for.
+#[test]
+fn a_digest_is_a_digest_even_where_a_file_has_its_name() {
+    let world = signed(RekorVersion::V1);
+    let evil = sha256("evil");
+    world.write(&evil, "content");
+    let judge = |file: &str| {
+        world
+            .keyless("verify-blob --bundle file.sigstore.json --output json")
+            .arg(file)
+            .args(world.expecting())
+            .run()
+    };
+    judge(&evil).fails(21, "artifact-mismatch");
+    judge(&format!("./{evil}")).exits(0);
+}
