@@ -143,7 +143,7 @@ impl IdentityArguments {
                     .iter()
                     .map(|issuer| (subject.clone(), issuer.clone()))
             })
-            .map(|(subject, issuer)| IdentityMatcher { subject, issuer })
+            .map(|(subject, issuer)| IdentityMatcher::new(subject, issuer))
             .collect();
         Policy::identities(identities, content).ok_or(UsageError::NoIdentity { missing })
     }

@@ -241,10 +241,10 @@ impl Judge<'_> {
         image: &DigestReference,
         identity: &str,
     ) -> Result<(), DemoError> {
-        let matcher = IdentityMatcher {
-            subject: ValueMatcher::Exact(identity.to_owned()),
-            issuer: ValueMatcher::Exact(self.setting.issuer.clone()),
-        };
+        let matcher = IdentityMatcher::new(
+            ValueMatcher::Exact(identity.to_owned()),
+            ValueMatcher::Exact(self.setting.issuer.clone()),
+        );
         let content = ExpectedContent::Signature {
             annotations: Default::default(),
         };

@@ -126,12 +126,12 @@ pub fn verified(bundle: &VerifiedBundle) -> Value {
         .collect();
     let (authority, sct) = match bundle.signer_evidence() {
         SignerEvidence::Certificate(evidence) => {
-            let promises: Vec<Value> = evidence
-                .sct()
-                .promises()
-                .iter()
-                .map(|(log, time)| json!({ "log": log, "time": time.rfc3339() }))
-                .collect();
+            let promises: Option<Vec<Value>> = evidence.sct().checked().map(|sct| {
+                sct.promises()
+                    .iter()
+                    .map(|(log, time)| json!({ "log": log, "time": time.rfc3339() }))
+                    .collect()
+            });
             (
                 Value::from(evidence.chain().authority()),
                 Value::from(promises),
@@ -146,8 +146,14 @@ pub fn verified(bundle: &VerifiedBundle) -> Value {
         .flatten()
         .map(|(key, value)| (key.clone(), value.as_str().into()))
         .collect();
+    let waived: Vec<&str> = bundle
+        .waivers()
+        .into_iter()
+        .map(|waiver| waiver.name())
+        .collect();
     json!({
         "signer": signer,
+        "waived": waived,
         "predicateType": statement.map(|statement| statement.predicate_type.as_str()),
         "annotations": annotations,
         "logEntries": entries,

@@ -110,10 +110,7 @@ impl Scene {
         let policy = match &self.expected_key {
             Some(key) => Policy::key(key.clone(), content),
             None => {
-                let matcher = IdentityMatcher {
-                    subject: self.subject.clone(),
-                    issuer: self.issuer.clone(),
-                };
+                let matcher = IdentityMatcher::new(self.subject.clone(), self.issuer.clone());
                 Policy::identities(vec![matcher], content).unwrap()
             }
         };
