@@ -315,7 +315,7 @@ mod tests {
     fn prehashed_ed25519_of_the_rfc() {
         let key = [
             hex::decode("302a300506032b6570032100").unwrap(),
-            hex::decode("ec172b93ad5e563f4932c70e1245034c35467ef2efd4d64ebf819683467e2bf5")
+            hex::decode("ec172b93ad5e563bf4932c70e1245034c35467ef2efd4d64ebf819683467e2bf")
                 .unwrap(),
         ]
         .concat();

@@ -11,7 +11,7 @@ use crate::flow::identity::TokenSource;
 use crate::flow::sign::SigningOptions;
 use crate::flow::sign_image::{SignImageError, SignImageRequest, SignedImage, sign_images};
 use crate::flow::trust::{self, TrustError, TrustSource};
-use crate::flow::verify_image::{ImageVerdict, verify_images};
+use crate::flow::verify_image::{ImageRequest, ImageVerdict, verify_images};
 use crate::format::identity_token::DEFAULT_AUDIENCE;
 use crate::format::oci::{BUNDLE_ARTIFACT_TYPE, Descriptor, EncodedManifest, OCI_MANIFEST};
 use crate::format::statement::COSIGN_SIGN_V1;
@@ -249,8 +249,12 @@ impl Judge<'_> {
             annotations: Default::default(),
         };
         let policy = Policy::identities(vec![matcher], content).expect("one matcher is not none");
-        let verdicts =
-            verify_images(self.registry, &[image.clone().into()], &self.trust, &policy).await;
+        let request = ImageRequest {
+            policy: &policy,
+            trust: &self.trust,
+            explain: false,
+        };
+        let verdicts = verify_images(self.registry, &[image.clone().into()], &request).await;
         for verdict in &verdicts {
             (self.show)(DemoStep::Judged {
                 scene,

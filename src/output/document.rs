@@ -10,7 +10,7 @@ use crate::flow::verify_blob::VerifiedBlob;
 use crate::flow::verify_image::{ImageVerdict, Refusal};
 use crate::format::certificate_identity::CertificateIdentity;
 use crate::net::registry::Attached;
-use crate::verify::{MatchedSigner, SignerEvidence, TimeSource, VerifiedBundle};
+use crate::verify::{Explanation, MatchedSigner, SignerEvidence, TimeSource, VerifiedBundle};
 
 /// Version of these documents; raised when a member changes its meaning or goes.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -172,9 +172,27 @@ fn with(mut value: Value, members: &[(&str, Value)]) -> Value {
 }
 
 /// The document of `keyless verify`.
-pub fn verify_images(verdicts: &[ImageVerdict], exit: Exit) -> Value {
-    let images: Vec<Value> = verdicts.iter().map(image_verdict).collect();
+pub fn verify_images(
+    verdicts: &[ImageVerdict],
+    exit: Exit,
+    accepting: impl Fn(&ImageVerdict) -> Option<String>,
+) -> Value {
+    let images: Vec<Value> = verdicts
+        .iter()
+        .map(|verdict| {
+            let accepting = accepting(verdict);
+            with(
+                image_verdict(verdict),
+                &[("acceptingCommand", accepting.into())],
+            )
+        })
+        .collect();
     head("verify", exit, [("images", images.into())])
+}
+
+/// The checks that were made; null where nobody asked to be told.
+pub fn checks(explanation: Option<&Explanation>) -> Value {
+    explanation.map_or(Value::Null, super::explain::json)
 }
 
 fn image_verdict(verdict: &ImageVerdict) -> Value {
@@ -190,6 +208,7 @@ fn image_verdict(verdict: &ImageVerdict) -> Value {
                         accepted.manifest.map(|digest| digest.to_string()).into(),
                     ),
                     ("bundleDigest", accepted.bundle.to_string().into()),
+                    ("checks", checks(accepted.explanation.as_ref())),
                 ],
             )
         })
@@ -204,7 +223,11 @@ fn image_verdict(verdict: &ImageVerdict) -> Value {
                     json!({ "code": reason.code(), "message": reason.to_string() })
                 }
             };
-            json!({ "manifestDigest": refused.manifest.to_string(), "reason": reason })
+            json!({
+                "manifestDigest": refused.manifest.to_string(),
+                "reason": reason,
+                "checks": checks(refused.explanation.as_ref()),
+            })
         })
         .collect();
     json!({
@@ -268,14 +291,17 @@ pub fn sign_blobs(blobs: &[SignedBlob]) -> Value {
 }
 
 /// The document of `keyless verify-blob`.
-pub fn verify_blob(blob: &str, verdict: &VerifiedBlob) -> Value {
+pub fn verify_blob(blob: &str, verdict: &VerifiedBlob, explanation: Option<&Explanation>) -> Value {
     let digests: Vec<String> = verdict.digests.iter().map(ToString::to_string).collect();
     let found = json!({
         "blob": blob,
         "digests": digests,
         "bundle": verdict.bundle_path.display().to_string(),
         "bundleDigest": verdict.bundle.to_string(),
-        "signature": verified(&verdict.verified),
+        "signature": with(
+            verified(&verdict.verified),
+            &[("checks", checks(explanation))],
+        ),
     });
     head(
         "verify-blob",
