@@ -1,10 +1,10 @@
 //! RFC 3161 timestamps, element by element.
 
-use keyless::crypto::Certificate;
 use keyless::crypto::asn1::encode;
+use keyless::crypto::{Certificate, HashAlgorithm};
 
 use crate::asn1::{explicit, generalized_time, integer, name, octets, oid, sequence, set_of};
-use crate::certificate::{Template, ecdsa_with_sha256};
+use crate::certificate::{Template, ecdsa_with};
 use crate::key::{Key, sha256};
 
 const SIGNED_DATA: &str = "1.2.840.113549.1.7.2";
@@ -97,7 +97,7 @@ impl Token {
             sequence(&[name(issuer), integer(serial)]),
             sha256_identifier(),
             implicit,
-            ecdsa_with_sha256(),
+            ecdsa_with(HashAlgorithm::Sha256),
             octets(&self.signer.sign(&attributes)),
             self.behind_signature.clone(),
         ]);
