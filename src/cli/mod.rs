@@ -3,6 +3,7 @@
 
 mod arguments;
 mod attach;
+mod inspect;
 mod sandbox;
 mod sign;
 mod sign_blob;
@@ -49,6 +50,7 @@ enum Command {
     Verify(Box<verify::VerifyArguments>),
     SignBlob(Box<sign_blob::SignBlobArguments>),
     VerifyBlob(Box<verify_blob::VerifyBlobArguments>),
+    Inspect(inspect::InspectArguments),
     Attach(attach::AttachArguments),
     SigningConfig(signing_config::SigningConfigArguments),
     TrustedRoot(trusted_root::TrustedRootArguments),
@@ -136,6 +138,7 @@ pub fn main() -> Exit {
         Command::Verify(arguments) => verify::run(*arguments, &context),
         Command::SignBlob(arguments) => sign_blob::run(*arguments, &context),
         Command::VerifyBlob(arguments) => verify_blob::run(*arguments, &context),
+        Command::Inspect(arguments) => inspect::run(arguments, &context),
         Command::Attach(arguments) => attach::run(arguments, &context),
         Command::SigningConfig(arguments) => signing_config::run(arguments, &context),
         Command::TrustedRoot(arguments) => trusted_root::run(arguments, &context),

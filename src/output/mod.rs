@@ -3,6 +3,7 @@
 
 pub mod document;
 pub mod human;
+pub mod inspect;
 
 use std::io::{self, Write};
 use std::path::Path;
