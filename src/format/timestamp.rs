@@ -496,6 +496,45 @@ mod tests {
         assert_eq!(response.message_digest, response.content_digest.as_bytes());
         assert!(response.nonce.is_none());
         assert!(response.certificates.is_empty());
+        assert_eq!(
+            response.policy_text().as_deref(),
+            Some("1.3.6.1.4.1.57264.2")
+        );
+        assert_eq!(response.accuracy_micros(), Some(1_000_000));
+        assert!((19..=21).contains(&response.serial.len()));
+    }
+
+    #[test]
+    fn accuracy_of_every_form() {
+        let mut response = TimestampResponse::parse(&capture()).unwrap();
+        let mut micros = |accuracy: &[u8]| {
+            response.accuracy = Some(accuracy.to_vec());
+            response.accuracy_micros()
+        };
+        assert_eq!(micros(&[]), Some(0));
+        assert_eq!(micros(&[2, 1, 2, 0x80, 1, 3, 0x81, 1, 4]), Some(2_003_004));
+        assert_eq!(micros(&[0x80, 2, 3, 0xe7]), Some(999_000));
+        assert_eq!(
+            micros(&[2, 5, 0, 0xff, 0xff, 0xff, 0xff]),
+            Some(u64::from(u32::MAX) * 1_000_000)
+        );
+        for bad in [
+            &[2, 1][..],
+            &[2, 0],
+            &[2, 1, 0x80],
+            &[2, 5, 1, 0, 0, 0, 0],
+            &[2, 6, 0, 0, 0, 0, 0, 1],
+            &[0x80, 2, 3, 0xe8],
+            &[0x81, 1, 1, 0x80, 1, 1],
+            &[2, 1, 1, 2, 1, 1],
+            &[4, 1, 1],
+        ] {
+            assert_eq!(micros(bad), None, "{bad:?}");
+        }
+        response.accuracy = None;
+        assert_eq!(response.accuracy_micros(), None);
+        response.policy = Vec::new();
+        assert_eq!(response.policy_text(), None);
     }
 
     #[test]

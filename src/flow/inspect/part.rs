@@ -45,3 +45,20 @@ impl<T> FromIterator<T> for List<T> {
         list
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_cut_shows_it() {
+        let whole = "é".repeat(TEXT_LEN);
+        assert_eq!(cut(&whole), whole);
+        assert_eq!(cut(&format!("{whole}é")), format!("{whole}…"));
+        let list: List<usize> = (0..LIST_LEN).collect();
+        assert_eq!((list.items.len(), list.total), (LIST_LEN, LIST_LEN));
+        let list: List<usize> = (0..LIST_LEN * 3).collect();
+        assert_eq!(list.items.last(), Some(&(LIST_LEN - 1)));
+        assert_eq!(list.total, LIST_LEN * 3);
+    }
+}
