@@ -237,16 +237,20 @@ pub enum Shown {
     /// The certificates of a file.
     Certificates(Vec<Part<CertificateFacts>>),
     /// What is attached to an image.
-    Image {
-        /// The image, its tag resolved.
-        image: DigestReference,
-        /// Its bundles in the registry's order, each with the digest of the manifest that attaches it.
-        bundles: Vec<(Digest, BundleFacts)>,
-        /// Referrers that are no bundles, or cannot be read, each with the digest of its manifest.
-        others: Vec<(Digest, FindError)>,
-        /// Set where the list was cut.
-        cut: Option<RegistryError>,
-    },
+    Image(Box<ImageFacts>),
+}
+
+/// An image, and what is attached to it.
+#[derive(Debug)]
+pub struct ImageFacts {
+    /// The image, its tag resolved.
+    pub image: DigestReference,
+    /// Its bundles in the registry's order, each with the digest of the manifest that attaches it.
+    pub bundles: Vec<(Digest, BundleFacts)>,
+    /// Referrers that are no bundles, or cannot be read, each with the digest of its manifest.
+    pub others: Vec<(Digest, FindError)>,
+    /// Set where the list was cut.
+    pub cut: Option<RegistryError>,
 }
 
 /// Reads everything that is asked for; a fault of one does not hide the others.
@@ -442,13 +446,13 @@ async fn inspect_image(
         .or(cut.as_ref())
         .map(|error| InspectError::Registry(error.clone()));
     if !bundles.is_empty() {
-        let shown = Shown::Image {
+        let facts = ImageFacts {
             image,
             bundles,
             others,
             cut,
         };
-        return Ok((shown, failure));
+        return Ok((Shown::Image(Box::new(facts)), failure));
     }
     if let Some(failure) = failure {
         return Err(failure);

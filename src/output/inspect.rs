@@ -20,7 +20,7 @@ fn notice(inspected: &[Inspected]) -> Option<&'static str> {
     for one in inspected {
         match &one.shown {
             Shown::Nothing => {}
-            Shown::Bundles(_) | Shown::Image { .. } => bundles = true,
+            Shown::Bundles(_) | Shown::Image(_) => bundles = true,
             Shown::Certificates(_) => certificates = true,
         }
     }

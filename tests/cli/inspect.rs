@@ -284,7 +284,7 @@ fn the_flags_that_are_shown_accept_the_signer() {
         assert_eq!(signer["identity"], identity);
         assert_eq!(signer["issuer"], world.sandbox.issuer());
         let flags = signer["acceptWith"].as_str().unwrap();
-        assert!(run.stdout.contains(&format!("accept with  ")), "{run:#?}");
+        assert!(run.stdout.contains("accept with  "), "{run:#?}");
         assert!(run.stdout.contains(flags), "{run:#?}");
         // Pasted into a shell, as they are for.
         let verify = world.keyless("verify-blob file");
@@ -573,6 +573,28 @@ fn what_cannot_be_fetched_is_told_beside_what_can() {
         .put_manifest(REPOSITORY, None, OCI_MANIFEST, lost.bytes)
         .unwrap();
     fails(&world, &[&image.by_digest()], 42, "registry-object-missing");
+}
+
+#[test]
+fn more_referrers_than_are_looked_at() {
+    let world = World::new();
+    let image = world.image("v1");
+    let registry = world.sandbox.registry();
+    attach(registry, &image, &capture(ENVELOPE), SIGN);
+    for number in 0..1000 {
+        attach_other(registry, &image, &number.to_string());
+    }
+    let (run, document) = shown(&world, &[&image.by_digest()], 42);
+    run.shows("    identity       dev@test.invalid\n")
+        .shows("    others ")
+        .shows(" and 979 more\n")
+        .shows("    the rest ")
+        .shows(" more than 1000 referrers\n")
+        .says("error: more than 1000 referrers\n");
+    let item = &document["inspected"][0];
+    assert_eq!(item["error"]["code"], "registry-too-many");
+    assert_eq!(item["listCut"]["code"], "registry-too-many");
+    assert_eq!(item["others"].as_array().unwrap().len(), 999);
 }
 
 /// Nothing is shown: standard output is empty in text, and the document has the error at its argument.

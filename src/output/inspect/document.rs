@@ -50,25 +50,18 @@ fn one(inspected: &Inspected) -> Value {
     let kind = match &inspected.shown {
         Shown::Nothing => None,
         Shown::Bundles(found) => {
-            bundles = found
-                .iter()
-                .map(|b| part(b, |facts| bundle(facts)))
-                .collect();
+            bundles = found.iter().map(|b| part(b, bundle)).collect();
             Some("bundle")
         }
         Shown::Certificates(found) => {
             certificates = found.iter().map(|c| part(c, certificate)).collect();
             Some("certificate")
         }
-        Shown::Image {
-            image: reference,
-            bundles: found,
-            others: rest,
-            cut,
-        } => {
-            image = Some(reference);
-            list_error = cut.as_ref().map(|cut| error(cut));
-            bundles = found
+        Shown::Image(facts) => {
+            image = Some(&facts.image);
+            list_error = facts.cut.as_ref().map(|cut| error(cut));
+            bundles = facts
+                .bundles
                 .iter()
                 .map(|(manifest, facts)| {
                     let mut value = bundle(facts);
@@ -76,7 +69,8 @@ fn one(inspected: &Inspected) -> Value {
                     value
                 })
                 .collect();
-            others = rest
+            others = facts
+                .others
                 .iter()
                 .map(|(manifest, error)| {
                     json!({

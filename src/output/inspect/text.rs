@@ -8,7 +8,7 @@ use crate::flow::inspect::bundle::{
 };
 use crate::flow::inspect::certificate::CertificateFacts;
 use crate::flow::inspect::part::{List, Part, cut};
-use crate::flow::inspect::{Inspected, Shown};
+use crate::flow::inspect::{ImageFacts, Inspected, Shown};
 use crate::output::human::plain;
 
 /// Items of a list that people see; the document has more.
@@ -107,39 +107,37 @@ fn sheets(inspected: &Inspected) -> Vec<Sheet> {
                 Err(error) => vec![unreadable_section(error)],
             })
         }
-        Shown::Image {
-            image,
-            bundles,
-            others,
-            cut,
-        } => {
-            let image = image.to_string();
-            let name = match argument == image {
-                true => image,
-                false => format!("{image} (given as {argument})"),
-            };
-            let mut sheets = found(&name, bundles, |(manifest, bundle)| {
-                bundle_sections(Some(manifest), bundle)
-            });
-            let mut section = Section::new("not shown");
-            for (manifest, reason) in others.iter().take(LIST_SHOWN) {
-                section.row(manifest.to_string(), reason.to_string());
-            }
-            if others.len() > LIST_SHOWN {
-                section.row("others", format!("and {} more", others.len() - LIST_SHOWN));
-            }
-            if let Some(cut) = cut {
-                section.row("the rest", cut.to_string());
-            }
-            if !section.rows.is_empty() {
-                sheets.push(Sheet {
-                    heading: format!("{name}: also attached"),
-                    sections: vec![section],
-                });
-            }
-            sheets
-        }
+        Shown::Image(facts) => image_sheets(argument, facts),
     }
+}
+
+fn image_sheets(argument: &str, facts: &ImageFacts) -> Vec<Sheet> {
+    let image = facts.image.to_string();
+    let name = match argument == image {
+        true => image,
+        false => format!("{image} (given as {argument})"),
+    };
+    let mut sheets = found(&name, &facts.bundles, |(manifest, bundle)| {
+        bundle_sections(Some(manifest), bundle)
+    });
+    let mut section = Section::new("not shown");
+    for (manifest, reason) in facts.others.iter().take(LIST_SHOWN) {
+        section.row(manifest.to_string(), reason.to_string());
+    }
+    if facts.others.len() > LIST_SHOWN {
+        let more = facts.others.len() - LIST_SHOWN;
+        section.row("others", format!("and {more} more"));
+    }
+    if let Some(cut) = &facts.cut {
+        section.row("the rest", cut.to_string());
+    }
+    if !section.rows.is_empty() {
+        sheets.push(Sheet {
+            heading: format!("{name}: also attached"),
+            sections: vec![section],
+        });
+    }
+    sheets
 }
 
 /// Makes a sheet of each item, of the first [`FOUND_SHOWN`].
