@@ -118,7 +118,7 @@ fn claim(oid: &ObjectIdentifier) -> Option<(&'static str, bool)> {
 }
 
 /// Returns the name of the claim that an extension holds; `None` for any other extension.
-pub fn claim_name(oid: &ObjectIdentifier) -> Option<&'static str> {
+pub fn extension_claim(oid: &ObjectIdentifier) -> Option<&'static str> {
     claim(oid).map(|(name, _)| name)
 }
 

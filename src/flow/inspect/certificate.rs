@@ -184,7 +184,7 @@ impl CertificateFacts {
                 .extensions()
                 .iter()
                 .filter(|e| !DECODED.contains(&e.oid))
-                .filter(|e| certificate_identity::claim_name(&e.oid).is_none())
+                .filter(|e| certificate_identity::extension_claim(&e.oid).is_none())
                 .map(|e| ExtensionFacts {
                     oid: e.oid.to_string(),
                     critical: e.critical,
