@@ -37,10 +37,10 @@ fn judge(dir: &Path, case: &serde_json::Value, by_digest: bool) -> Result<(), St
             Policy::key(key, ExpectedContent::Any)
         }
         None => Policy::identities(
-            vec![IdentityMatcher {
-                subject: ValueMatcher::exact(text("identity").unwrap()).unwrap(),
-                issuer: ValueMatcher::exact(text("issuer").unwrap()).unwrap(),
-            }],
+            vec![IdentityMatcher::new(
+                ValueMatcher::exact(text("identity").unwrap()).unwrap(),
+                ValueMatcher::exact(text("issuer").unwrap()).unwrap(),
+            )],
             ExpectedContent::Any,
         )
         .unwrap(),
