@@ -18,19 +18,10 @@ pub fn code(scene: &Scene) -> &'static str {
 /// The code of the refusal of a bundle's JSON, read or judged.
 pub fn code_of_json(json: &str, judged_as: &Scene) -> &'static str {
     match Bundle::parse(json.as_bytes()) {
-        Ok(bundle) => {
-            let artifact = judged_as.artifact.clone();
-            code(&Scene {
-                bundle,
-                artifact,
-                trust: judged_as.trust.clone(),
-                expected_key: judged_as.expected_key.clone(),
-                subject: judged_as.subject.clone(),
-                issuer: judged_as.issuer.clone(),
-                content: judged_as.content.clone(),
-                key: judged_as.key.clone(),
-            })
-        }
+        Ok(bundle) => code(&Scene {
+            bundle,
+            ..judged_as.clone()
+        }),
         Err(error) => error.code(),
     }
 }

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use keyless::crypto::Digest;
 use keyless::format::bundle::Content;
 use keyless::format::dsse::PreAuthEncoding;
+use keyless::sandbox::TokenRequest;
 use keyless::verify::policy::ValueMatcher;
 use keyless::verify::{Artifact, ExpectedContent};
 use serde_json::{Value, json};
 
 use crate::forge::{ARTIFACT, COSIGN_SIGN, Forge, Scene, Signed, statement};
+use crate::key::Key;
 use crate::scene::{PASSES, changed, code, forged, rewritten};
 use crate::support::{IDENTITY, World};
 
@@ -144,8 +146,12 @@ fn sigstore_go_600_message_digest_of_another_file() {
 
 #[test]
 fn ghsa_52v5_jr5w_gjxr_every_policy_flag_refuses() {
-    /// Flags that say nothing about who may have signed what.
-    const OTHERS: [&str; 8] = [
+    /// Flags that ask for nothing; those that ask for less say so in their name or help.
+    const OTHERS: [&str; 12] = [
+        "--any-statement",
+        "--insecure-ignore-tlog",
+        "--insecure-ignore-sct",
+        "--explain",
         "--bundle",
         "--output-file",
         "--quiet",
@@ -155,94 +161,133 @@ fn ghsa_52v5_jr5w_gjxr_every_policy_flag_refuses() {
         "--trusted-root",
         "--allow-http-registry",
     ];
-    let world = World::new();
-    let image = world.image("v1").by_digest();
-    world.write("file", "content");
-    world.keyless("sign-blob file").run().exits(0);
-    world.keyless("sign -a env=prod").arg(&image).run().exits(0);
-    let issuer = world.sandbox.issuer().to_owned();
-    let who = ["--certificate-identity", IDENTITY];
-    let through = ["--certificate-oidc-issuer", issuer.as_str()];
-    // Each flag with a value that the signature does not have, beside what it does have.
-    let cases: BTreeMap<&str, (Vec<&str>, &str)> = BTreeMap::from([
-        (
-            "--certificate-identity",
-            (
-                [
-                    &["--certificate-identity", "other@example.test"],
-                    &through[..],
-                ]
-                .concat(),
-                "identity-mismatch",
-            ),
-        ),
+    const WORKFLOW: &str = "https://github.com/octo/app/.github/workflows/release.yml@refs/tags/v1";
+    /// Each policy flag with a value that the signature does not have; exit code and code of the refusal.
+    const CASES: [(&str, &str, i32, &str); 15] = [
+        ("--certificate-identity", IDENTITY, 12, "identity-mismatch"),
         (
             "--certificate-identity-regexp",
-            (
-                [
-                    &["--certificate-identity-regexp", "dev@example"],
-                    &through[..],
-                ]
-                .concat(),
-                "identity-mismatch",
-            ),
+            "octo/app",
+            12,
+            "identity-mismatch",
         ),
         (
             "--certificate-oidc-issuer",
-            (
-                [
-                    &who[..],
-                    &["--certificate-oidc-issuer", "https://other.test"],
-                ]
-                .concat(),
-                "identity-mismatch",
-            ),
+            "https://other.test",
+            12,
+            "identity-mismatch",
         ),
         (
             "--certificate-oidc-issuer-regexp",
-            (
-                [
-                    &who[..],
-                    &["--certificate-oidc-issuer-regexp", "http://127"],
-                ]
-                .concat(),
-                "identity-mismatch",
-            ),
+            "http://127",
+            12,
+            "identity-mismatch",
         ),
         (
-            "--annotations",
-            (
-                [&who[..], &through, &["--annotations", "env=test"]].concat(),
-                "annotation-mismatch",
-            ),
+            "--certificate-claim",
+            "source-repository-ref=refs/tags/v2",
+            12,
+            "claim-mismatch",
         ),
-    ]);
-    for (command, subject) in [("verify", image.as_str()), ("verify-blob", "file")] {
-        let good = [&who[..], &through].concat();
-        let run = |flags: &[&str]| {
-            let run = world.keyless(command).args(["--output", "json"]);
-            run.args(flags).arg(subject).run()
-        };
-        run(&good).exits(0);
-        let help = world.keyless(command).arg("--help").run().exits(0).stdout;
-        let flags: Vec<&str> = help
-            .split_whitespace()
-            .filter_map(|word| word.find("--").map(|at| &word[at..]))
-            .map(|word| word.trim_end_matches(|c: char| !c.is_ascii_lowercase()))
-            .filter(|word| word.len() > 2 && !OTHERS.contains(word))
-            .collect();
-        assert!(flags.len() >= 4, "{flags:?}");
-        for flag in flags {
-            let Some((arguments, code)) = cases.get(flag) else {
-                panic!("{command} {flag} has no case here in which it refuses");
+        (
+            "--certificate-github-workflow-trigger",
+            "other",
+            12,
+            "claim-mismatch",
+        ),
+        (
+            "--certificate-github-workflow-sha",
+            "other",
+            12,
+            "claim-mismatch",
+        ),
+        (
+            "--certificate-github-workflow-name",
+            "other",
+            12,
+            "claim-mismatch",
+        ),
+        (
+            "--certificate-github-workflow-repository",
+            "octo/ap",
+            12,
+            "claim-mismatch",
+        ),
+        (
+            "--certificate-github-workflow-ref",
+            "refs/tags/v",
+            12,
+            "claim-mismatch",
+        ),
+        ("--key", "other.pub", 20, "certificate-not-key"),
+        ("--annotations", "env=test", 12, "annotation-mismatch"),
+        ("--log-threshold", "2", 32, "log-threshold"),
+        ("--timestamp-threshold", "2", 33, "timestamp-threshold"),
+        ("--sct-threshold", "2", 34, "sct-threshold"),
+    ];
+    let world = World::new();
+    world.write("other.pub", Key::p256().public().to_pem());
+    for signer in [WORKFLOW, IDENTITY] {
+        let image = world
+            .image(if signer == WORKFLOW { "v1" } else { "v2" })
+            .by_digest();
+        let token = world.token(&TokenRequest::new(signer));
+        world.write("file", "content");
+        for command in ["sign-blob file --overwrite", "sign -a env=prod"] {
+            let run = world.keyless(command).args(["--identity-token", &token]);
+            let run = if command.contains("file") {
+                run
+            } else {
+                run.arg(&image)
             };
-            let refused = run(arguments).exits(12);
-            let found = refused.json();
-            let error = match command {
-                "verify" => &found["images"][0]["error"]["code"],
-                _ => &found["error"]["code"],
+            run.run().exits(0);
+        }
+        let issuer = world.sandbox.issuer().to_owned();
+        for (command, subject) in [("verify", image.as_str()), ("verify-blob", "file")] {
+            let run = |flags: &[&str]| {
+                let run = world.keyless(command).args(["--output", "json"]);
+                run.args(flags).arg(subject).run()
             };
-            assert_eq!(error, code, "{command} {flag}");
+            let who = ["--certificate-identity", signer];
+            let through = ["--certificate-oidc-issuer", issuer.as_str()];
+            run(&[who, through].concat()).exits(0);
+            let help = world.keyless(command).arg("--help").run().exits(0).stdout;
+            let flags: Vec<&str> = help
+                .lines()
+                .filter_map(|line| {
+                    line.trim_start()
+                        .trim_start_matches("-a, ")
+                        .split(' ')
+                        .next()
+                })
+                .map(|word| word.trim_end_matches(','))
+                .filter(|word| word.starts_with("--") && !OTHERS.contains(word))
+                .collect();
+            assert!(flags.len() >= 14, "{flags:?}");
+            for flag in flags {
+                let Some((_, value, exit, code)) = CASES.iter().find(|case| case.0 == flag) else {
+                    panic!("{command} {flag} has no case in which it refuses");
+                };
+                let value = match (*value, signer) {
+                    // Somebody else, whoever has signed.
+                    (IDENTITY, IDENTITY) => "other@example.test",
+                    (value, _) => value,
+                };
+                // What is asked for twice would be one or the other.
+                let mut asked = vec![flag, value];
+                if !flag.starts_with("--certificate-identity") && flag != "--key" {
+                    asked.extend(who);
+                }
+                if !flag.starts_with("--certificate-oidc-issuer") && flag != "--key" {
+                    asked.extend(through);
+                }
+                let refused = run(&asked).exits(*exit).json();
+                let error = match command {
+                    "verify" => &refused["images"][0]["error"]["code"],
+                    _ => &refused["error"]["code"],
+                };
+                assert_eq!(error, code, "{command} {flag} {value}, signed by {signer}");
+            }
         }
     }
 }

@@ -2,13 +2,13 @@
 
 use keyless::crypto::{PublicKey, TimeRange, UnixTime};
 use keyless::trust::trusted_root::{CertificateAuthority, TimestampAuthority};
-use keyless::verify::SignerEvidence;
+use keyless::verify::Waiver;
 use serde_json::{Value, json};
 
 use crate::certificate::{CODE_SIGNING, Template};
 use crate::forge::{ARTIFACT, Forge, LONG_AGO, NOW, Scene};
 use crate::key::Key;
-use crate::log::{Logged, base64};
+use crate::log::{Kind, Logged, base64};
 use crate::scene::{PASSES, changed, code, foreign_entry, forged, leaf, rewritten};
 
 /// Bundles of every log generation, and one of a managed key.
@@ -35,6 +35,7 @@ fn refuses_entry_about(base: fn() -> Forge, about: impl FnOnce(&Forge, &Scene) -
             payload: &[],
             signature: &about.signature,
             verifier: (about.verifier.0, &about.verifier.1),
+            hash: forge.key.hash(),
         },
     );
     assert_eq!(code(&scene), "log-entry-mismatch");
@@ -82,6 +83,7 @@ fn splice_promise(forge: &Forge, scene: &mut Scene) {
         payload: &[],
         signature: &forge.key.sign(b"image B"),
         verifier: ("CERTIFICATE", leaf(scene).der()),
+        hash: forge.key.hash(),
     });
     let entry = &mut scene.bundle.log_entries[0];
     entry.inclusion_promise = foreign.inclusion_promise;
@@ -163,6 +165,14 @@ fn cve_2026_22703_entry_about_another_artifact_key_or_signature() {
 
 #[test]
 fn cve_2026_24122_expired_intermediate() {
+    // Where the log is left out, the timestamp's time still judges the whole chain.
+    let mut forge = Forge::blob2();
+    for (not_after, expected) in [(NOW + 1000, PASSES), (NOW - 1, "certificate-not-valid-at")] {
+        forge.intermediate.not_after = not_after;
+        let mut scene = forge.make();
+        scene.waivers = vec![Waiver::TransparencyLog];
+        assert_eq!(code(&scene), expected);
+    }
     for base in [Forge::blob1, Forge::blob2, Forge::envelope1] {
         forged(
             base,
@@ -237,22 +247,46 @@ fn cosign_3_0_5_to_3_1_malformed_parts_are_refused() {
 
 #[test]
 fn cve_2026_49834_one_log_counts_once() {
-    // One leaf under another index, which nobody promised, is still one entry.
+    let two = std::num::NonZeroUsize::new(2).unwrap();
+    // Two leaves of one log, both about the signature; then of two logs.
+    for (base, expected) in [
+        (Forge::blob2 as fn() -> Forge, "log-threshold"),
+        (Forge::logged_twice, PASSES),
+    ] {
+        let mut forge = base();
+        if expected != PASSES {
+            let mut older = forge.entries[0].clone();
+            older.kind = Kind::Hashedrekord1;
+            older.place += 1;
+            forge.entries.push(older);
+        }
+        let mut scene = forge.make();
+        assert_eq!(scene.verify().unwrap().entries().len(), 2);
+        scene.thresholds.log = two;
+        assert_eq!(code(&scene), expected);
+    }
+    // One leaf under another index, which nobody promised, is one entry.
     let mut scene = Forge::unpromised1().make();
     let mut again = scene.bundle.log_entries[0].clone();
     again.log_index += 1;
     scene.bundle.log_entries.push(again);
     assert_eq!(code(&scene), "log-entry-repeated");
-    // Two promises of one CT log are one log's word.
-    let mut forge = Forge::blob1();
+    // Two timestamps of one authority, and two promises of one CT log.
+    let mut forge = Forge::blob2();
+    let mut second = forge.tokens[0].clone();
+    second.time += 1;
+    forge.tokens.push(second);
     let mut second = forge.scts[0].clone();
     second.time += 1000;
     forge.scts.push(second);
-    let verified = forge.make().verify().unwrap();
-    let SignerEvidence::Certificate(evidence) = verified.signer_evidence() else {
-        panic!("signed with a certificate");
-    };
-    assert_eq!(evidence.sct().promises().len(), 1);
+    let scene = forge.make();
+    assert_eq!(code(&scene), PASSES);
+    let mut asking = scene.clone();
+    asking.thresholds.timestamp = 2;
+    assert_eq!(code(&asking), "timestamp-threshold");
+    let mut asking = scene;
+    asking.thresholds.sct = two;
+    assert_eq!(code(&asking), "sct-threshold");
 }
 
 #[test]
@@ -306,6 +340,17 @@ fn tob_sigstore_2_backdated_integrated_time() {
             "log-promise-invalid",
         );
     }
+    // Nor is it believed where the log is left out.
+    changed(
+        Forge::stamped1,
+        |scene| scene.waivers = vec![Waiver::TransparencyLog],
+        PASSES,
+    );
+    changed(
+        Forge::blob1,
+        |scene| scene.waivers = vec![Waiver::TransparencyLog],
+        "no-trusted-time",
+    );
     // Neither does it help a certificate that had run out at the timestamp.
     forged(
         Forge::stamped1,
@@ -535,10 +580,10 @@ fn tob_sigstore_6_key_type_confusion() {
         |forge| forge.scts[0].algorithm = 1,
         "sct-untrusted",
     );
-    // Ed25519 signs messages, not digests: it cannot sign a file here.
+    // Ed25519 over a file is not Ed25519ph over its digest, the only one of the two that signs files.
     forged(
         Forge::key1,
         |forge| forge.key = Key::ed25519(),
-        "unsupported-key",
+        "signature-invalid",
     );
 }
