@@ -21,6 +21,12 @@ fn any(scene: &mut Scene) {
     scene.content = ExpectedContent::Any;
 }
 
+fn of_type(predicate_type: &str) -> ExpectedContent {
+    ExpectedContent::Attestation {
+        predicate_type: predicate_type.to_owned(),
+    }
+}
+
 fn as_an_image(scene: &mut Scene) {
     let annotations = BTreeMap::new();
     scene.content = ExpectedContent::Signature { annotations };
@@ -44,8 +50,19 @@ fn cve_2022_35929_attestation_of_another_type() {
     };
     changed(Forge::envelope2, as_an_image, PASSES);
     let mut scene = attested().make();
-    any(&mut scene);
-    assert_eq!(code(&scene), PASSES);
+    for (asked, expected) in [
+        (ExpectedContent::Any, PASSES),
+        (of_type(PROVENANCE), PASSES),
+        (
+            of_type("https://slsa.dev/provenance/v0.2"),
+            "not-a-signature",
+        ),
+        (of_type(COSIGN_SIGN), "not-a-signature"),
+        (of_type(""), "not-a-signature"),
+    ] {
+        scene.content = asked;
+        assert_eq!(code(&scene), expected, "{:?}", scene.content);
+    }
     as_an_image(&mut scene);
     assert_eq!(code(&scene), "not-a-signature");
 }
@@ -462,11 +479,14 @@ fn cve_2022_35930_a_signature_is_no_attestation_and_the_other_way_round() {
     let mut scene = Forge::blob2().make();
     as_an_image(&mut scene);
     assert_eq!(code(&scene), "not-a-signature");
-    changed(
-        Forge::envelope2,
-        |scene| scene.content = ExpectedContent::ArtifactSignature,
-        "not-a-signature",
-    );
+    scene.content = of_type(PROVENANCE);
+    assert_eq!(code(&scene), "not-a-signature");
+    let mut scene = Forge::envelope2().make();
+    assert_eq!(code(&scene), PASSES, "an image's signature");
+    scene.content = of_type(PROVENANCE);
+    assert_eq!(code(&scene), "not-a-signature");
+    scene.content = ExpectedContent::ArtifactSignature;
+    assert_eq!(code(&scene), "not-a-signature");
 }
 
 #[test]
