@@ -40,6 +40,8 @@ pub struct Token {
     pub behind_signature: Vec<u8>,
     /// Issuer and serial number by which the signer is identified; its certificate's if none is given.
     pub identified: Option<(&'static str, u8)>,
+    /// Certificates put before the signer's.
+    pub before_signer: Vec<Vec<u8>>,
 }
 
 impl Token {
@@ -55,6 +57,7 @@ impl Token {
             signer: signer.clone(),
             behind_signature: Vec::new(),
             identified: None,
+            before_signer: Vec::new(),
         }
     }
 
@@ -105,7 +108,7 @@ impl Token {
             integer(3),
             set_of(vec![sha256_identifier()]),
             sequence(&[oid(TST_INFO), explicit(0, &octets(&info))]),
-            encode(0xa0, leaf.der()),
+            encode(0xa0, &[&self.before_signer.concat(), leaf.der()].concat()),
             set_of(vec![signer_info]),
         ]);
         let token = sequence(&[oid(SIGNED_DATA), explicit(0, &signed_data)]);
