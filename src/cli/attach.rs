@@ -4,9 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::arguments::{
-    AnnotationArguments, IdentityArguments, RegistryArguments, TrustArguments, images,
-};
+use super::arguments::{AnnotationArguments, RegistryArguments, TrustArguments, images};
+use super::policy_arguments::IdentityArguments;
 use super::{Context, fail_with, finish, run_async};
 use crate::diagnostic::Exit;
 use crate::flow::attach::attach_bundle;

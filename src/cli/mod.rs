@@ -3,6 +3,7 @@
 
 mod arguments;
 mod attach;
+mod policy_arguments;
 mod sandbox;
 mod sign;
 mod sign_blob;

@@ -3,17 +3,20 @@
 use clap::Args;
 
 use super::arguments::{
-    AnnotationArguments, IdentityArguments, RegistryArguments, TrustArguments, UsageError, images,
+    AnnotationArguments, RegistryArguments, TrustArguments, UsageError, images,
 };
+use super::policy_arguments::{EvidenceArguments, IdentityArguments, accepting_command};
 use super::{Context, fail, fail_with, finish, run_async};
 use crate::diagnostic::Exit;
 use crate::flow::trust;
-use crate::flow::verify_image::{ImageVerdict, claimed_signers, verify_images};
+use crate::flow::verify_image::{
+    ImageError, ImageRequest, ImageVerdict, claimed_signers, verify_images,
+};
 use crate::format::certificate_identity::CertificateIdentity;
 use crate::net::HttpClient;
 use crate::net::registry::ImageReference;
 use crate::output::human::{self, plain};
-use crate::output::{Format, Output, document, note};
+use crate::output::{Format, Output, document, explain, note};
 use crate::verify::ExpectedContent;
 
 /// Verify that images are signed by the identities you expect.
@@ -33,6 +36,9 @@ pub(crate) struct VerifyArguments {
 
     #[command(flatten)]
     annotations: AnnotationArguments,
+
+    #[command(flatten)]
+    evidence: EvidenceArguments,
 
     /// How to show the result.
     #[arg(short, long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
@@ -57,9 +63,10 @@ pub(crate) fn run(arguments: VerifyArguments, context: &Context) -> Exit {
     let http = HttpClient::new();
     let registry = arguments.registry.client(&http);
     let policy = arguments.annotations.map().and_then(|annotations| {
+        let content = ExpectedContent::Signature { annotations };
         arguments
-            .identity
-            .policy(ExpectedContent::Signature { annotations })
+            .evidence
+            .apply(arguments.identity.policy(content)?)
     });
     let policy = match policy {
         Ok(policy) => policy,
@@ -79,8 +86,31 @@ pub(crate) fn run(arguments: VerifyArguments, context: &Context) -> Exit {
     for warning in &trust.warnings {
         note(format!("warning: {}", plain(warning)));
     }
-    let verdicts = run_async(verify_images(&registry, &references, &trust, &policy));
-    show(output, &verdicts)
+    let request = ImageRequest {
+        policy: &policy,
+        trust: &trust,
+        explain: arguments.evidence.explain,
+    };
+    let verdicts = run_async(verify_images(&registry, &references, &request));
+    show(output, &verdicts, &arguments)
+}
+
+impl VerifyArguments {
+    /// Returns the command that would accept whoever signed an image, if that is all that keeps it out.
+    fn accepting(&self, verdict: &ImageVerdict) -> Option<String> {
+        let Some(ImageError::Refused(error)) = &verdict.error else {
+            return None;
+        };
+        let mut others = self.trust.words();
+        for annotation in &self.annotations.annotations {
+            others.extend(["-a".to_owned(), annotation.clone()]);
+        }
+        others.extend(self.evidence.words());
+        if self.registry.allow_http_registry {
+            others.push("--allow-http-registry".to_owned());
+        }
+        accepting_command("verify", &verdict.given, &others, error)
+    }
 }
 
 /// Lists who claims to have signed, so that the user can say whom to expect.
@@ -116,7 +146,7 @@ async fn show_claimed(
     claimed
 }
 
-fn show(mut output: Output, verdicts: &[ImageVerdict]) -> Exit {
+fn show(mut output: Output, verdicts: &[ImageVerdict], arguments: &VerifyArguments) -> Exit {
     let mut exit = Exit::Accepted;
     for verdict in verdicts {
         // What is not accepted is no data: its line goes with the error that explains it.
@@ -124,6 +154,23 @@ fn show(mut output: Output, verdicts: &[ImageVerdict]) -> Exit {
             match verdict.error {
                 None => output.line(line),
                 Some(_) => note(line),
+            }
+        }
+        for told in verdict
+            .accepted
+            .iter()
+            .filter_map(|s| s.explanation.as_ref())
+        {
+            for line in explain::lines(told) {
+                output.line(line);
+            }
+        }
+        for refused in &verdict.refused {
+            if let Some(told) = &refused.explanation {
+                note(format!("{}:", refused.manifest));
+                for line in explain::lines(told) {
+                    note(line);
+                }
             }
         }
         if let Some(error) = &verdict.error {
@@ -140,8 +187,13 @@ fn show(mut output: Output, verdicts: &[ImageVerdict]) -> Exit {
                     ));
                 }
             }
+            if let Some(command) = arguments.accepting(verdict) {
+                note(format!("if this signer is intended: {}", plain(&command)));
+            }
         }
     }
-    output.document(&document::verify_images(verdicts, exit));
+    output.document(&document::verify_images(verdicts, exit, |verdict| {
+        arguments.accepting(verdict)
+    }));
     finish(output, exit)
 }

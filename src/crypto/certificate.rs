@@ -9,6 +9,7 @@ use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
 use super::asn1::{self, Tlv};
 use super::digest::HashAlgorithm;
 use super::key::{BadSignature, KeyError, PublicKey};
+use super::memo::SignatureMemo;
 use super::pem;
 use super::time::{TimeRange, UnixTime};
 
@@ -317,6 +318,13 @@ impl Certificate {
         issuer
             .public_key
             .verify(self.signature_hash, &self.tbs, &self.signature)
+    }
+
+    /// Returns whether the issuer's key has signed this certificate, by `memo` if it has seen it before.
+    pub fn is_signed_by(&self, issuer: &Certificate, memo: &SignatureMemo) -> bool {
+        let key = &issuer.public_key;
+        memo.verify(key, self.signature_hash, &self.tbs, &self.signature)
+            .is_ok()
     }
 }
 

@@ -33,9 +33,35 @@ pub enum KeyKind {
     Ed25519,
 }
 
+/// A SHA-512 digest where Ed25519ph wants a hash that has taken in its message.
+#[derive(Clone)]
+struct Prehashed([u8; 64]);
+
+impl Default for Prehashed {
+    fn default() -> Self {
+        Prehashed([0; 64])
+    }
+}
+
+impl sha2::digest::HashMarker for Prehashed {}
+
+impl sha2::digest::OutputSizeUser for Prehashed {
+    type OutputSize = sha2::digest::consts::U64;
+}
+
+impl sha2::digest::Update for Prehashed {
+    fn update(&mut self, _: &[u8]) {}
+}
+
+impl sha2::digest::FixedOutput for Prehashed {
+    fn finalize_into(self, out: &mut sha2::digest::Output<Self>) {
+        out.copy_from_slice(&self.0);
+    }
+}
+
 impl KeyKind {
     /// Returns the hash that an artifact signature by such a key uses (spec 07 §6); Ed25519 hashes by
-    /// itself, its prehashed form with SHA-512.
+    /// itself, its prehashed form with SHA-512. Old signatures by longer curves may use SHA-256.
     pub fn artifact_hash(self) -> HashAlgorithm {
         match self {
             KeyKind::EcdsaP256 | KeyKind::Rsa => HashAlgorithm::Sha256,
@@ -220,13 +246,14 @@ impl PublicKey {
         self.verify_digest(&hash.digest(message), signature)
     }
 
-    /// Verifies a signature over a digest; the digest's algorithm is the signature's hash.
+    /// Verifies a signature over a digest; the digest's algorithm is the signature's hash. Ed25519 is
+    /// prehashed then, Ed25519ph with SHA-512 and no context; its pure form needs the message.
     ///
     /// # Errors
-    /// [`BadSignature`]; always for Ed25519, whose pure form needs the message.
+    /// [`BadSignature`].
     pub fn verify_digest(&self, digest: &Digest, signature: &[u8]) -> Result<(), BadSignature> {
         if self.kind == KeyKind::Ed25519 {
-            return Err(BadSignature);
+            return self.verify_prehashed(digest, signature);
         }
         let algorithm = match digest.algorithm() {
             HashAlgorithm::Sha256 => &aws_digest::SHA256,
@@ -237,6 +264,16 @@ impl PublicKey {
             .map_err(|_| BadSignature)?;
         UnparsedPublicKey::new(self.algorithm(digest.algorithm()), &self.raw)
             .verify_digest(&imported, signature)
+            .map_err(|_| BadSignature)
+    }
+
+    fn verify_prehashed(&self, digest: &Digest, signature: &[u8]) -> Result<(), BadSignature> {
+        let key = self.raw.as_slice().try_into().map_err(|_| BadSignature)?;
+        let key = ed25519_dalek::VerifyingKey::from_bytes(key).map_err(|_| BadSignature)?;
+        let signature =
+            ed25519_dalek::Signature::from_slice(signature).map_err(|_| BadSignature)?;
+        let hash = digest.as_bytes().try_into().map_err(|_| BadSignature)?;
+        key.verify_prehashed_strict(Prehashed(hash), None, &signature)
             .map_err(|_| BadSignature)
     }
 }
@@ -270,6 +307,30 @@ mod tests {
         assert!(
             key.verify_digest(&digest, &longer).is_err(),
             "trailing byte"
+        );
+    }
+
+    /// RFC 8032 7.3: Ed25519ph over "abc".
+    #[test]
+    fn prehashed_ed25519_of_the_rfc() {
+        let key = [
+            hex::decode("302a300506032b6570032100").unwrap(),
+            hex::decode("ec172b93ad5e563bf4932c70e1245034c35467ef2efd4d64ebf819683467e2bf")
+                .unwrap(),
+        ]
+        .concat();
+        let key = PublicKey::from_spki_der(&key);
+        let signature = hex::decode("98a70222f0b8121aa9d30f813d683f809e462b469c7ff87639499bb94e6dae4131f85042463c2a355a2003d062adf5aaa10b8c61e636062aaad11c2a26083406").unwrap();
+        let digest = HashAlgorithm::Sha512.digest(b"abc");
+        let key = key.unwrap();
+        assert!(key.verify_digest(&digest, &signature).is_ok());
+        let pure = key.verify(HashAlgorithm::Sha512, b"abc", &signature);
+        assert!(pure.is_err(), "the two forms are not the same");
+        let other = HashAlgorithm::Sha512.digest(b"abd");
+        assert!(key.verify_digest(&other, &signature).is_err());
+        assert!(
+            key.verify_digest(&Digest::sha256(b"abc"), &signature)
+                .is_err()
         );
     }
 

@@ -11,7 +11,9 @@ use crate::format::limits;
 use crate::host::files::{FileError, read_bounded};
 use crate::trust::TrustedRoot;
 use crate::verify::signature::needed_hashes;
-use crate::verify::{Artifact, ExpectedSigner, Policy, VerifiedBundle, VerifyError, verify};
+use crate::verify::{
+    Artifact, ExpectedSigner, Explanation, Policy, VerifiedBundle, Verifier, VerifyError,
+};
 
 /// Why a file was not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -147,6 +149,7 @@ pub fn read_bundle(path: &Path) -> Result<(Bundle, Digest), VerifyBlobError> {
 }
 
 /// Verifies a file against its bundle. The bundle is read first: what cannot be accepted costs no hashing.
+/// Where an explanation is asked for, it is left in `explanation` whatever the verdict.
 ///
 /// # Errors
 /// [`VerifyBlobError`].
@@ -155,6 +158,7 @@ pub fn verify_blob(
     bundle_path: &Path,
     trust: &TrustedRoot,
     policy: &Policy,
+    explanation: Option<&mut Option<Explanation>>,
 ) -> Result<VerifiedBlob, VerifyBlobError> {
     let (bundle, bundle_digest) = read_bundle(bundle_path)?;
     let kind = match (&bundle.key_material, policy.signer()) {
@@ -167,7 +171,15 @@ pub fn verify_blob(
     let artifact = Artifact::from_digests(digests.clone()).ok_or(VerifyError::DigestNeeded {
         algorithm: HashAlgorithm::Sha256.name(),
     })?;
-    let verified = verify(&bundle, &artifact, trust, policy)?;
+    let verifier = Verifier::new(trust);
+    let verified = match explanation {
+        None => verifier.verify(&bundle, &artifact, policy),
+        Some(told) => {
+            let (verified, explanation) = verifier.explain(&bundle, &artifact, policy);
+            *told = Some(explanation);
+            verified
+        }
+    }?;
     Ok(VerifiedBlob {
         digests,
         bundle_path: bundle_path.to_owned(),

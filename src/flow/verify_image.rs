@@ -5,11 +5,11 @@ use futures_util::future::join_all;
 use crate::crypto::Digest;
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::discover::{Budget, FindError, discover};
-use crate::format::bundle::KeyMaterial;
+use crate::format::bundle::{Bundle, KeyMaterial};
 use crate::format::certificate_identity::CertificateIdentity;
 use crate::net::registry::{DigestReference, ImageReference, RegistryClient, RegistryError};
 use crate::trust::TrustedRoot;
-use crate::verify::{Artifact, Policy, VerifiedBundle, VerifyError, verify};
+use crate::verify::{Artifact, Explanation, Policy, VerifiedBundle, Verifier, VerifyError};
 
 /// What one image's verdict is.
 #[derive(Debug)]
@@ -35,6 +35,8 @@ pub struct AcceptedSignature {
     pub bundle: Digest,
     /// The verdict.
     pub verified: VerifiedBundle,
+    /// Its checks, where they were asked for.
+    pub explanation: Option<Explanation>,
 }
 
 /// A referrer that is not accepted, and why.
@@ -44,6 +46,8 @@ pub struct RefusedSignature {
     pub manifest: Digest,
     /// Why.
     pub reason: Refusal,
+    /// The checks that were made, where they were asked for.
+    pub explanation: Option<Explanation>,
 }
 
 /// Why a referrer is not accepted.
@@ -148,18 +152,53 @@ impl ImageVerdict {
     }
 }
 
+/// How images are judged.
+#[derive(Debug)]
+pub struct ImageRequest<'a> {
+    /// Whom and what to accept.
+    pub policy: &'a Policy,
+    /// Authorities and logs.
+    pub trust: &'a TrustedRoot,
+    /// Whether every check is to be told.
+    pub explain: bool,
+}
+
+/// What all images of a run share.
+struct Judge<'a> {
+    policy: &'a Policy,
+    explain: bool,
+    verifier: Verifier<'a>,
+    budget: Budget,
+}
+
+impl Judge<'_> {
+    fn verdict(&self, bundle: &Bundle, artifact: &Artifact) -> Judged {
+        if self.explain {
+            let (verified, explanation) = self.verifier.explain(bundle, artifact, self.policy);
+            return (verified, Some(explanation));
+        }
+        (self.verifier.verify(bundle, artifact, self.policy), None)
+    }
+}
+
+type Judged = (Result<VerifiedBundle, VerifyError>, Option<Explanation>);
+
 /// Judges every image; a fault of one does not keep the others from their verdict.
 pub async fn verify_images(
     registry: &RegistryClient,
     images: &[ImageReference],
-    trust: &TrustedRoot,
-    policy: &Policy,
+    request: &ImageRequest<'_>,
 ) -> Vec<ImageVerdict> {
-    let budget = Budget::default();
+    let judge = Judge {
+        policy: request.policy,
+        explain: request.explain,
+        verifier: Verifier::new(request.trust),
+        budget: Budget::default(),
+    };
     join_all(
         images
             .iter()
-            .map(|image| verify_image(registry, image, trust, policy, &budget)),
+            .map(|image| verify_image(registry, image, &judge)),
     )
     .await
 }
@@ -177,9 +216,7 @@ async fn pin(
 async fn verify_image(
     registry: &RegistryClient,
     reference: &ImageReference,
-    trust: &TrustedRoot,
-    policy: &Policy,
-    budget: &Budget,
+    judge: &Judge<'_>,
 ) -> ImageVerdict {
     let mut verdict = ImageVerdict {
         given: reference.to_string(),
@@ -188,45 +225,44 @@ async fn verify_image(
         refused: Vec::new(),
         error: None,
     };
-    if let Err(error) = judge(registry, reference, trust, policy, budget, &mut verdict).await {
+    if let Err(error) = verify_attached(registry, reference, judge, &mut verdict).await {
         verdict.error = Some(error);
     }
     verdict
 }
 
-async fn judge(
+async fn verify_attached(
     registry: &RegistryClient,
     reference: &ImageReference,
-    trust: &TrustedRoot,
-    policy: &Policy,
-    budget: &Budget,
+    judge: &Judge<'_>,
     verdict: &mut ImageVerdict,
 ) -> Result<(), ImageError> {
     let image = pin(registry, reference).await?;
     verdict.image = Some(image.clone());
     let artifact = Artifact::from_digest(image.digest());
-    let discovery = discover(registry, &image, budget, |found| {
-        let verified = verify(&found.bundle, &artifact, trust, policy);
-        (found.digest, verified)
+    let discovery = discover(registry, &image, &judge.budget, |found| {
+        (found.digest, judge.verdict(&found.bundle, &artifact))
     })
     .await?;
     for found in discovery.found {
-        let refusal = match found.outcome {
-            Ok((bundle, Ok(verified))) => {
+        let (reason, explanation) = match found.outcome {
+            Ok((bundle, (Ok(verified), explanation))) => {
                 let manifest = Some(found.manifest);
                 verdict.accepted.push(AcceptedSignature {
                     manifest,
                     bundle,
                     verified,
+                    explanation,
                 });
                 continue;
             }
-            Ok((_, Err(error))) => Refusal::Verify(error),
-            Err(error) => Refusal::Find(error),
+            Ok((_, (Err(error), explanation))) => (Refusal::Verify(error), explanation),
+            Err(error) => (Refusal::Find(error), None),
         };
         verdict.refused.push(RefusedSignature {
             manifest: found.manifest,
-            reason: refusal,
+            reason,
+            explanation,
         });
     }
     verdict

@@ -75,7 +75,26 @@ pub struct CertificateIdentity {
     pub claims: Vec<(&'static str, String)>,
 }
 
+/// Returns the name of a claim as this program writes it; `None` for one that Fulcio does not have.
+pub fn claim_name(name: &str) -> Option<&'static str> {
+    let known = CLAIMS.iter().map(|(_, name, _)| *name);
+    known.into_iter().find(|known| *known == name)
+}
+
+/// Returns the names of all claims, by the number of their extension.
+pub fn claim_names() -> impl Iterator<Item = &'static str> {
+    CLAIMS.iter().map(|(_, name, _)| *name)
+}
+
 impl CertificateIdentity {
+    /// Returns the value of a claim.
+    pub fn claim(&self, name: &str) -> Option<&str> {
+        let mut claims = self.claims.iter();
+        claims
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| value.as_str())
+    }
+
     /// Reads the identity of a certificate. The certificate is not verified by that.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use super::limits;
 use super::protojson::{decode_base64, encode_base64};
 use crate::crypto::key::KeyKind;
-use crate::crypto::{Digest, HashAlgorithm, PublicKey};
+use crate::crypto::{Digest, HashAlgorithm, PublicKey, SignatureMemo};
 
 /// Why a checkpoint could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -143,8 +143,8 @@ pub fn key_id(name: &str, key: &PublicKey) -> Digest {
 
 impl NoteSignature {
     /// Returns whether this signature over the note verifies; ECDSA and RSA hash with SHA-256.
-    pub fn verifies(&self, note: &str, key: &PublicKey) -> bool {
-        key.verify(HashAlgorithm::Sha256, note.as_bytes(), &self.signature)
+    pub fn verifies(&self, note: &str, key: &PublicKey, memo: &SignatureMemo) -> bool {
+        memo.verify(key, HashAlgorithm::Sha256, note.as_bytes(), &self.signature)
             .is_ok()
     }
 }
@@ -165,11 +165,12 @@ mod tests {
             &decode_base64("MCowBQYDK2VwAyEAlD3dVc8yaP25mPtT/sJ59D3LLxGBgW/qYrM6x6KmOqk=").unwrap(),
         )
         .unwrap();
+        let memo = SignatureMemo::default();
         let log = &checkpoint.signatures[0];
         assert_eq!(log.key_hint, key_id(&log.name, &key).as_bytes()[..4]);
-        assert!(log.verifies(&checkpoint.note, &key));
-        assert!(!log.verifies(&checkpoint.note.replace("4026479", "4026480"), &key));
-        assert!(!checkpoint.signatures[1].verifies(&checkpoint.note, &key));
+        assert!(log.verifies(&checkpoint.note, &key, &memo));
+        assert!(!log.verifies(&checkpoint.note.replace("4026479", "4026480"), &key, &memo));
+        assert!(!checkpoint.signatures[1].verifies(&checkpoint.note, &key, &memo));
         assert_eq!(
             Checkpoint::envelope(&checkpoint.note, log),
             COSIGNED.rsplit_once("\u{2014} witness").unwrap().0

@@ -10,7 +10,7 @@ use crate::flow::verify_blob::VerifiedBlob;
 use crate::flow::verify_image::{ImageVerdict, Refusal};
 use crate::format::certificate_identity::CertificateIdentity;
 use crate::net::registry::Attached;
-use crate::verify::{MatchedSigner, SignerEvidence, TimeSource, VerifiedBundle};
+use crate::verify::{Explanation, MatchedSigner, SignerEvidence, TimeSource, VerifiedBundle};
 
 /// Version of these documents; raised when a member changes its meaning or goes.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -126,12 +126,12 @@ pub fn verified(bundle: &VerifiedBundle) -> Value {
         .collect();
     let (authority, sct) = match bundle.signer_evidence() {
         SignerEvidence::Certificate(evidence) => {
-            let promises: Vec<Value> = evidence
-                .sct()
-                .promises()
-                .iter()
-                .map(|(log, time)| json!({ "log": log, "time": time.rfc3339() }))
-                .collect();
+            let promises: Option<Vec<Value>> = evidence.sct().checked().map(|sct| {
+                sct.promises()
+                    .iter()
+                    .map(|(log, time)| json!({ "log": log, "time": time.rfc3339() }))
+                    .collect()
+            });
             (
                 Value::from(evidence.chain().authority()),
                 Value::from(promises),
@@ -146,8 +146,14 @@ pub fn verified(bundle: &VerifiedBundle) -> Value {
         .flatten()
         .map(|(key, value)| (key.clone(), value.as_str().into()))
         .collect();
+    let waived: Vec<&str> = bundle
+        .waivers()
+        .into_iter()
+        .map(|waiver| waiver.name())
+        .collect();
     json!({
         "signer": signer,
+        "waived": waived,
         "predicateType": statement.map(|statement| statement.predicate_type.as_str()),
         "annotations": annotations,
         "logEntries": entries,
@@ -166,9 +172,27 @@ fn with(mut value: Value, members: &[(&str, Value)]) -> Value {
 }
 
 /// The document of `keyless verify`.
-pub fn verify_images(verdicts: &[ImageVerdict], exit: Exit) -> Value {
-    let images: Vec<Value> = verdicts.iter().map(image_verdict).collect();
+pub fn verify_images(
+    verdicts: &[ImageVerdict],
+    exit: Exit,
+    accepting: impl Fn(&ImageVerdict) -> Option<String>,
+) -> Value {
+    let images: Vec<Value> = verdicts
+        .iter()
+        .map(|verdict| {
+            let accepting = accepting(verdict);
+            with(
+                image_verdict(verdict),
+                &[("acceptingCommand", accepting.into())],
+            )
+        })
+        .collect();
     head("verify", exit, [("images", images.into())])
+}
+
+/// The checks that were made; null where nobody asked to be told.
+pub fn checks(explanation: Option<&Explanation>) -> Value {
+    explanation.map_or(Value::Null, super::explain::json)
 }
 
 fn image_verdict(verdict: &ImageVerdict) -> Value {
@@ -184,6 +208,7 @@ fn image_verdict(verdict: &ImageVerdict) -> Value {
                         accepted.manifest.map(|digest| digest.to_string()).into(),
                     ),
                     ("bundleDigest", accepted.bundle.to_string().into()),
+                    ("checks", checks(accepted.explanation.as_ref())),
                 ],
             )
         })
@@ -198,7 +223,11 @@ fn image_verdict(verdict: &ImageVerdict) -> Value {
                     json!({ "code": reason.code(), "message": reason.to_string() })
                 }
             };
-            json!({ "manifestDigest": refused.manifest.to_string(), "reason": reason })
+            json!({
+                "manifestDigest": refused.manifest.to_string(),
+                "reason": reason,
+                "checks": checks(refused.explanation.as_ref()),
+            })
         })
         .collect();
     json!({
@@ -262,14 +291,17 @@ pub fn sign_blobs(blobs: &[SignedBlob]) -> Value {
 }
 
 /// The document of `keyless verify-blob`.
-pub fn verify_blob(blob: &str, verdict: &VerifiedBlob) -> Value {
+pub fn verify_blob(blob: &str, verdict: &VerifiedBlob, explanation: Option<&Explanation>) -> Value {
     let digests: Vec<String> = verdict.digests.iter().map(ToString::to_string).collect();
     let found = json!({
         "blob": blob,
         "digests": digests,
         "bundle": verdict.bundle_path.display().to_string(),
         "bundleDigest": verdict.bundle.to_string(),
-        "signature": verified(&verdict.verified),
+        "signature": with(
+            verified(&verdict.verified),
+            &[("checks", checks(explanation))],
+        ),
     });
     head(
         "verify-blob",

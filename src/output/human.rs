@@ -73,6 +73,13 @@ pub fn verified(bundle: &VerifiedBundle) -> Vec<String> {
         }
         MatchedSigner::Key(key) => lines.push(format!("  key        {}", key.fingerprint())),
     }
+    for waiver in bundle.waivers() {
+        lines.push(format!(
+            "  WAIVED     {} ({})",
+            waiver.meaning(),
+            waiver.flag()
+        ));
+    }
     for entry in bundle.entries() {
         let how = match (entry.is_proven(), entry.promised_time()) {
             (true, Some(_)) => "inclusion proven and promised",

@@ -2,6 +2,7 @@
 //! everything else to standard error.
 
 pub mod document;
+pub mod explain;
 pub mod human;
 
 use std::io::{self, Write};

@@ -17,12 +17,6 @@ pub enum VerifyError {
     /// The signature does not verify over the artifact or envelope.
     #[error("signature does not verify")]
     SignatureInvalid,
-    /// The key cannot sign artifacts of this form.
-    #[error("a {kind} key cannot verify this kind of signature")]
-    UnsupportedKey {
-        /// Kind of key.
-        kind: String,
-    },
     /// A digest of the artifact under this algorithm is needed and was not given.
     #[error("the {algorithm} digest of the artifact is needed")]
     DigestNeeded {
@@ -83,6 +77,18 @@ pub enum VerifyError {
         /// What would match the whole value, where a pattern matched a part.
         suggestion: Option<String>,
     },
+    /// The certificate lacks a claim that was asked for, or has it with another value.
+    #[error("certificate claim {name} does not match")]
+    ClaimMismatch {
+        /// Name of the claim.
+        name: &'static str,
+        /// Value asked for.
+        expected: String,
+        /// Value found.
+        found: Option<String>,
+        /// Identity found.
+        identity: Box<CertificateIdentity>,
+    },
     /// The certificate or its path is refused.
     #[error("{0}")]
     Chain(ChainError),
@@ -96,6 +102,30 @@ pub enum VerifyError {
     #[error("no log entry is in a trusted log")]
     UnknownLog {
         /// Key ids found, hex.
+        found: Vec<String>,
+    },
+    /// The logs that hold the signature are of fewer operators than were asked for.
+    #[error("too few transparency logs hold the signature")]
+    TooFewLogs {
+        /// Operators asked for.
+        needed: usize,
+        /// Operators found.
+        found: Vec<String>,
+    },
+    /// The timestamps are of fewer operators than were asked for.
+    #[error("too few timestamp authorities vouch for the time")]
+    TooFewTimestamps {
+        /// Operators asked for.
+        needed: usize,
+        /// Operators found.
+        found: Vec<String>,
+    },
+    /// The signed certificate timestamps are of fewer operators than were asked for.
+    #[error("too few CT logs promised to publish the certificate")]
+    TooFewScts {
+        /// Operators asked for.
+        needed: usize,
+        /// Operators found.
         found: Vec<String>,
     },
     /// The entry's body cannot be used.
@@ -224,7 +254,6 @@ impl Diagnostic for VerifyError {
     fn code(&self) -> &'static str {
         match self {
             VerifyError::SignatureInvalid => "signature-invalid",
-            VerifyError::UnsupportedKey { .. } => "unsupported-key",
             VerifyError::DigestNeeded { .. } => "digest-needed",
             VerifyError::ArtifactMismatch { .. } => "artifact-mismatch",
             VerifyError::PayloadType { .. } => "payload-type",
@@ -235,6 +264,10 @@ impl Diagnostic for VerifyError {
             VerifyError::CertificateNotKey => "certificate-not-key",
             VerifyError::Identity(_) => "certificate-identity-malformed",
             VerifyError::IdentityMismatch { .. } => "identity-mismatch",
+            VerifyError::ClaimMismatch { .. } => "claim-mismatch",
+            VerifyError::TooFewLogs { .. } => "log-threshold",
+            VerifyError::TooFewTimestamps { .. } => "timestamp-threshold",
+            VerifyError::TooFewScts { .. } => "sct-threshold",
             VerifyError::Chain(error) => match error {
                 ChainError::NoPath { .. } => "certificate-untrusted",
                 ChainError::NotValidAt { .. } => "certificate-not-valid-at",
@@ -270,22 +303,23 @@ impl Diagnostic for VerifyError {
 
     fn exit(&self) -> Exit {
         match self {
-            VerifyError::SignatureInvalid
-            | VerifyError::UnsupportedKey { .. }
-            | VerifyError::CertificateNotKey => Exit::SignatureInvalid,
+            VerifyError::SignatureInvalid | VerifyError::CertificateNotKey => {
+                Exit::SignatureInvalid
+            }
             VerifyError::ArtifactMismatch { .. } | VerifyError::DigestNeeded { .. } => {
                 Exit::ContentMismatch
             }
             VerifyError::PayloadType { .. } | VerifyError::Statement(_) => Exit::Malformed,
             VerifyError::NotASignature { .. } => Exit::NoSignature,
-            VerifyError::AnnotationMismatch { .. } | VerifyError::IdentityMismatch { .. } => {
-                Exit::IdentityMismatch
-            }
+            VerifyError::AnnotationMismatch { .. }
+            | VerifyError::IdentityMismatch { .. }
+            | VerifyError::ClaimMismatch { .. } => Exit::IdentityMismatch,
             VerifyError::NoCertificate => Exit::NoCertificate,
             VerifyError::Identity(_)
             | VerifyError::Chain(_)
             | VerifyError::NoAuthorityAt { .. } => Exit::Certificate,
             VerifyError::UnknownLog { .. }
+            | VerifyError::TooFewLogs { .. }
             | VerifyError::LogBody(_)
             | VerifyError::EntryMismatch { .. }
             | VerifyError::PromiseInvalid
@@ -301,8 +335,11 @@ impl Diagnostic for VerifyError {
             | VerifyError::TimestampInvalid { .. }
             | VerifyError::TimestampChain(_)
             | VerifyError::TimestampAuthorityNotValidAt { .. }
+            | VerifyError::TooFewTimestamps { .. }
             | VerifyError::NoTrustedTime => Exit::Timestamp,
-            VerifyError::Sct(_) | VerifyError::NoTrustedSct { .. } => Exit::Sct,
+            VerifyError::Sct(_)
+            | VerifyError::NoTrustedSct { .. }
+            | VerifyError::TooFewScts { .. } => Exit::Sct,
         }
     }
 
@@ -325,6 +362,21 @@ impl Diagnostic for VerifyError {
                         .clone()
                         .unwrap_or_else(|| "no such annotation".to_owned()),
                 ),
+            ],
+            VerifyError::ClaimMismatch {
+                expected, found, ..
+            } => vec![
+                ("expected", expected.clone()),
+                (
+                    "found",
+                    found.clone().unwrap_or_else(|| "no such claim".to_owned()),
+                ),
+            ],
+            VerifyError::TooFewLogs { needed, found }
+            | VerifyError::TooFewTimestamps { needed, found }
+            | VerifyError::TooFewScts { needed, found } => vec![
+                ("expected", format!("{needed} distinct operators")),
+                ("found", format!("{}: {}", found.len(), found.join(", "))),
             ],
             VerifyError::IdentityMismatch {
                 expected, found, ..
@@ -400,6 +452,14 @@ impl Diagnostic for VerifyError {
                 "if this signer is intended: --certificate-identity {} --certificate-oidc-issuer {}",
                 shell_quoted(&found.subject),
                 shell_quoted(&found.issuer)
+            ),
+            VerifyError::ClaimMismatch {
+                name,
+                found: Some(found),
+                ..
+            } => format!(
+                "if this signer is intended: --certificate-claim {}",
+                shell_quoted(&format!("{name}={found}"))
             ),
             VerifyError::UnknownLog { .. }
             | VerifyError::Chain(ChainError::NoPath { .. })

@@ -1,14 +1,15 @@
 //! What the verifier asks for: who may have signed, and what (spec 07 §7).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use regex::Regex;
 
 use crate::crypto::PublicKey;
 use crate::format::bundle::KeyMaterial;
-use crate::format::certificate_identity::CertificateIdentity;
+use crate::format::certificate_identity::{CertificateIdentity, claim_name};
 use crate::format::statement::COSIGN_SIGN_V1;
-use crate::verify::{Artifact, VerifiedSignature, VerifyError};
+use crate::verify::explain::Trail;
+use crate::verify::{Artifact, Thresholds, VerifiedSignature, VerifyError, Waiver};
 
 /// Matches one value: exactly, or by a pattern that must match the whole of it.
 #[derive(Debug, Clone)]
@@ -113,26 +114,77 @@ impl ValueMatcher {
     }
 }
 
-/// One accepted signer: a subject through an issuer. Both are always asked for.
+/// A claim that the certificate must carry (spec 03 §3).
+#[derive(Debug, Clone)]
+pub struct ClaimMatcher {
+    name: &'static str,
+    value: ValueMatcher,
+}
+
+impl ClaimMatcher {
+    /// Asks for a claim by its name; `None` for a name that Fulcio does not have.
+    pub fn new(name: &str, value: ValueMatcher) -> Option<Self> {
+        claim_name(name).map(|name| ClaimMatcher { name, value })
+    }
+
+    fn verify(&self, identity: &CertificateIdentity) -> Result<(), VerifyError> {
+        let found = identity.claim(self.name);
+        if found.is_some_and(|found| self.value.matches(found)) {
+            return Ok(());
+        }
+        Err(VerifyError::ClaimMismatch {
+            name: self.name,
+            expected: self.value.describe(),
+            found: found.map(str::to_owned),
+            identity: Box::new(identity.clone()),
+        })
+    }
+}
+
+/// One accepted signer: a subject through an issuer, both always asked for, and claims.
 #[derive(Debug, Clone)]
 pub struct IdentityMatcher {
-    /// Subject alternative name.
-    pub subject: ValueMatcher,
-    /// OIDC issuer.
-    pub issuer: ValueMatcher,
+    subject: ValueMatcher,
+    issuer: ValueMatcher,
+    claims: Vec<ClaimMatcher>,
 }
 
 impl IdentityMatcher {
+    /// Accepts a subject through an issuer.
+    pub fn new(subject: ValueMatcher, issuer: ValueMatcher) -> Self {
+        IdentityMatcher {
+            subject,
+            issuer,
+            claims: Vec::new(),
+        }
+    }
+
+    /// Asks for claims too, all of them.
+    pub fn with_claims(mut self, claims: Vec<ClaimMatcher>) -> Self {
+        self.claims.extend(claims);
+        self
+    }
+
     fn matches(&self, identity: &CertificateIdentity) -> bool {
         self.subject.matches(&identity.subject) && self.issuer.matches(&identity.issuer)
     }
 
+    fn verify_claims(&self, identity: &CertificateIdentity) -> Result<(), VerifyError> {
+        self.claims
+            .iter()
+            .try_for_each(|claim| claim.verify(identity))
+    }
+
     fn describe(&self) -> String {
-        format!(
+        let mut text = format!(
             "{} (issuer {})",
             self.subject.describe(),
             self.issuer.describe()
-        )
+        );
+        for claim in &self.claims {
+            text.push_str(&format!(", {}={}", claim.name, claim.value.describe()));
+        }
+        text
     }
 }
 
@@ -156,6 +208,11 @@ pub enum ExpectedContent {
     },
     /// The signature of a file: over its bytes. Statements are refused.
     ArtifactSignature,
+    /// An attestation: a statement of this predicate type about the artifact.
+    Attestation {
+        /// Predicate type, a URI.
+        predicate_type: String,
+    },
     /// Any statement or signature about the artifact.
     Any,
 }
@@ -187,35 +244,59 @@ pub enum MatchedSigner {
 pub struct Policy {
     signer: ExpectedSigner,
     content: ExpectedContent,
+    thresholds: Thresholds,
+    waivers: BTreeSet<Waiver>,
 }
 
 impl Policy {
+    fn new(signer: ExpectedSigner, content: ExpectedContent) -> Self {
+        Policy {
+            signer,
+            content,
+            thresholds: Thresholds::default(),
+            waivers: BTreeSet::new(),
+        }
+    }
+
     /// Asks for one of several identities. `None` without any: empty is not yes.
     pub fn identities(identities: Vec<IdentityMatcher>, content: ExpectedContent) -> Option<Self> {
-        (!identities.is_empty()).then_some(Policy {
-            signer: ExpectedSigner::Identities(identities),
-            content,
-        })
+        (!identities.is_empty())
+            .then(|| Policy::new(ExpectedSigner::Identities(identities), content))
     }
 
     /// Asks for one exact identity.
     pub fn identity(identity: &CertificateIdentity, content: ExpectedContent) -> Self {
-        let matcher = IdentityMatcher {
-            subject: ValueMatcher::Exact(identity.subject.clone()),
-            issuer: ValueMatcher::Exact(identity.issuer.clone()),
-        };
-        Policy {
-            signer: ExpectedSigner::Identities(vec![matcher]),
-            content,
-        }
+        let subject = ValueMatcher::Exact(identity.subject.clone());
+        let issuer = ValueMatcher::Exact(identity.issuer.clone());
+        let matcher = IdentityMatcher::new(subject, issuer);
+        Policy::new(ExpectedSigner::Identities(vec![matcher]), content)
     }
 
     /// Asks for a key.
     pub fn key(key: PublicKey, content: ExpectedContent) -> Self {
-        Policy {
-            signer: ExpectedSigner::Key(Box::new(key)),
-            content,
-        }
+        Policy::new(ExpectedSigner::Key(Box::new(key)), content)
+    }
+
+    /// Asks for evidence of several operators.
+    pub fn with_thresholds(mut self, thresholds: Thresholds) -> Self {
+        self.thresholds = thresholds;
+        self
+    }
+
+    /// Leaves a check out. For an explicit `--insecure-…` option alone.
+    pub fn waive(mut self, waiver: Waiver) -> Self {
+        self.waivers.insert(waiver);
+        self
+    }
+
+    /// Returns how many operators must vouch.
+    pub fn thresholds(&self) -> Thresholds {
+        self.thresholds
+    }
+
+    /// Returns the waiver if it was asked for.
+    pub fn waiver(&self, waiver: Waiver) -> Option<Waiver> {
+        self.waivers.get(&waiver).copied()
     }
 
     /// Returns who is asked for.
@@ -228,6 +309,7 @@ impl Policy {
         &self,
         signature: &VerifiedSignature,
         artifact: &Artifact,
+        trail: &mut Trail,
     ) -> Result<MatchedContent, VerifyError> {
         // Annotations count on a subject that is the artifact, not on any other.
         let carried: Vec<BTreeMap<String, String>> = signature
@@ -245,6 +327,11 @@ impl Policy {
         let predicate_type = signature
             .statement()
             .map(|statement| statement.predicate_type.as_str());
+        trail.fact("found", || {
+            predicate_type
+                .unwrap_or("a signature over the bytes")
+                .to_owned()
+        });
         let not_asked_for = |expected: &str, found: &str| {
             Err(VerifyError::NotASignature {
                 expected: expected.to_owned(),
@@ -256,6 +343,15 @@ impl Policy {
                 return Ok(MatchedContent {
                     annotations: carried,
                 });
+            }
+            (ExpectedContent::Attestation { predicate_type }, found) => {
+                if found == Some(predicate_type.as_str()) {
+                    return Ok(MatchedContent {
+                        annotations: carried,
+                    });
+                }
+                let found = found.unwrap_or("a signature over the file itself");
+                return not_asked_for(predicate_type, found);
             }
             (ExpectedContent::ArtifactSignature, Some(found)) => {
                 return not_asked_for("a signature over the file itself", found);
@@ -298,12 +394,26 @@ impl Policy {
     pub(super) fn verify_signer(
         &self,
         material: &KeyMaterial,
+        trail: &mut Trail,
     ) -> Result<MatchedSigner, VerifyError> {
         match (&self.signer, material) {
             (ExpectedSigner::Identities(accepted), KeyMaterial::Certificate(leaf)) => {
                 let identity = CertificateIdentity::of(leaf)?;
-                if accepted.iter().any(|matcher| matcher.matches(&identity)) {
-                    return Ok(MatchedSigner::Identity(identity));
+                let mut refusal = None;
+                for matcher in accepted.iter().filter(|matcher| matcher.matches(&identity)) {
+                    match matcher.verify_claims(&identity) {
+                        Ok(()) => {
+                            trail.fact("expected", || matcher.describe());
+                            trail.fact("found", || {
+                                format!("{} (issuer {})", identity.subject, identity.issuer)
+                            });
+                            return Ok(MatchedSigner::Identity(identity));
+                        }
+                        Err(error) => refusal = Some(error),
+                    }
+                }
+                if let Some(refusal) = refusal {
+                    return Err(refusal);
                 }
                 let suggestion = accepted.iter().find_map(|matcher| {
                     let subject = matcher.subject.completed(&identity.subject);

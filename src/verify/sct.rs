@@ -1,13 +1,14 @@
 //! Signed certificate timestamps: issuance was promised to be public (spec 03 §5).
 
 use crate::crypto::key::KeyKind;
-use crate::crypto::{Certificate, UnixTime};
+use crate::crypto::{Certificate, SignatureMemo, UnixTime};
 use crate::format::sct::{
     SctSignatureAlgorithm, SignedCertificateTimestamp, embedded, without_sct_list,
 };
-use crate::trust::TrustedRoot;
 use crate::trust::trusted_root::LogInstance;
-use crate::verify::{VerifiedChain, VerifyError};
+use crate::verify::explain::{self, Trail};
+use crate::verify::requirements::distinct;
+use crate::verify::{Thresholds, VerifiedChain, Verifier, VerifyError};
 
 /// Promises of trusted CT logs over this certificate; never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,33 +30,36 @@ impl SctEvidence {
 pub fn verify_sct(
     leaf: &Certificate,
     chain: &VerifiedChain,
-    trust: &TrustedRoot,
+    verifier: &Verifier<'_>,
+) -> Result<SctEvidence, VerifyError> {
+    let thresholds = Thresholds::default();
+    verify_scts(leaf, chain, thresholds, verifier, &mut Trail::off())
+}
+
+/// Verifies likewise; the timestamps that hold must be of as many operators as the policy asks for.
+pub(super) fn verify_scts(
+    leaf: &Certificate,
+    chain: &VerifiedChain,
+    thresholds: Thresholds,
+    verifier: &Verifier<'_>,
+    trail: &mut Trail,
 ) -> Result<SctEvidence, VerifyError> {
     let timestamps = embedded(leaf)?;
     // Reading the list has shown that there is one; an unreadable TBS cannot have been parsed.
     let tbs = without_sct_list(leaf.tbs()).unwrap_or_default();
     let mut known = 0;
-    let mut counted: Vec<&[u8]> = Vec::new();
+    let mut counted: Vec<&LogInstance> = Vec::new();
     let mut promises = Vec::new();
     for timestamp in &timestamps {
-        for log in trust
-            .ct_logs
-            .iter()
-            .filter(|log| log.log_id == timestamp.log_id)
-        {
-            known += 1;
-            if !log.valid_for.contains(timestamp.time()) || counted.contains(&log.log_id.as_slice())
-            {
-                continue;
-            }
-            if chain
-                .issuers()
-                .iter()
-                .all(|issuer| holds(timestamp, log, issuer, &tbs))
-            {
-                counted.push(&log.log_id);
-                promises.push((log.base_url.clone(), timestamp.time()));
-            }
+        let log = trail.check(explain::SCT, |trail| {
+            trail.fact("log id", || hex::encode(timestamp.log_id));
+            trail.fact("time", || timestamp.time().to_string());
+            let found = find_log(timestamp, chain, &tbs, verifier, &mut known, trail);
+            Ok(found.filter(|log| counted.iter().all(|other| other.log_id != log.log_id)))
+        })?;
+        if let Some(log) = log {
+            counted.push(log);
+            promises.push((log.base_url.clone(), timestamp.time()));
         }
     }
     if promises.is_empty() {
@@ -64,7 +68,52 @@ pub fn verify_sct(
             known,
         });
     }
+    trail.check(explain::THRESHOLD, |trail| {
+        let parties: Vec<String> = counted.iter().map(|log| log.party()).collect();
+        let found = distinct(parties.iter().map(String::as_str));
+        let needed = thresholds.sct.get();
+        trail.fact("needed", || needed.to_string());
+        trail.fact("found", || found.join(", "));
+        if found.len() < needed {
+            return Err(VerifyError::TooFewScts { needed, found });
+        }
+        Ok(())
+    })?;
     Ok(SctEvidence { promises })
+}
+
+/// Finds the trusted log whose promise this is; adds to `known` each that goes by its id.
+fn find_log<'t>(
+    timestamp: &SignedCertificateTimestamp,
+    chain: &VerifiedChain,
+    tbs: &[u8],
+    verifier: &Verifier<'t>,
+    known: &mut usize,
+    trail: &mut Trail,
+) -> Option<&'t LogInstance> {
+    let before = *known;
+    for log in &verifier.trust.ct_logs {
+        if log.log_id != timestamp.log_id {
+            continue;
+        }
+        *known += 1;
+        let memo = &verifier.memo;
+        if log.valid_for.contains(timestamp.time())
+            && chain
+                .issuers()
+                .iter()
+                .all(|issuer| holds(timestamp, log, issuer, tbs, memo))
+        {
+            trail.about(|| log.base_url.clone());
+            return Some(log);
+        }
+    }
+    trail.not_counted(if *known == before {
+        "the trusted root does not list this log"
+    } else {
+        "it does not verify under the log's key, or the key was not trusted at that time"
+    });
+    None
 }
 
 fn holds(
@@ -72,6 +121,7 @@ fn holds(
     log: &LogInstance,
     issuer: &Certificate,
     tbs: &[u8],
+    memo: &SignatureMemo,
 ) -> bool {
     let key = &log.public_key;
     let fits = match timestamp.algorithm {
@@ -84,7 +134,7 @@ fn holds(
         }
     };
     let input = timestamp.signed_input(&issuer.public_key().fingerprint(), tbs);
-    fits && key
-        .verify(timestamp.hash, &input, &timestamp.signature)
+    fits && memo
+        .verify(key, timestamp.hash, &input, &timestamp.signature)
         .is_ok()
 }

@@ -49,6 +49,12 @@ fn extension(dotted: &str, critical: bool, value: &[u8]) -> Vec<u8> {
     sequence(&[oid(dotted), critical, octets(value)])
 }
 
+/// What stands for a key in the key identifiers; of its holder's name, so that a stranger's key has the
+/// identifier of the one it poses as. Some verifiers want the extensions.
+fn key_identifier(name: &str) -> Vec<u8> {
+    sha256(name.as_bytes())[..20].to_vec()
+}
+
 /// `ecdsa-with-SHA256`.
 pub fn ecdsa_with_sha256() -> Vec<u8> {
     sequence(&[oid("1.2.840.10045.4.3.2")])
@@ -61,7 +67,11 @@ impl Template {
     }
 
     fn extensions(&self) -> Vec<Vec<u8>> {
-        let mut extensions = Vec::new();
+        let (subject, issuer) = (key_identifier(self.subject), key_identifier(self.issuer));
+        let mut extensions = vec![
+            extension("2.5.29.14", false, &octets(&subject)),
+            extension("2.5.29.35", false, &sequence(&[encode(0x80, &issuer)])),
+        ];
         if let Some((ca, path_len)) = self.basic_constraints {
             let ca = match ca {
                 true => encode(BOOLEAN, &[0xff]),

@@ -103,6 +103,18 @@ fn signature_and_artifact() {
             "artifact-mismatch",
         ),
         Case(
+            "subject-without-a-name",
+            Forge::envelope2,
+            Before(|forge| {
+                let payload = statement(COSIGN_SIGN, &[(ARTIFACT, "{}")]);
+                let payload = String::from_utf8(payload).unwrap();
+                let nameless = payload.replace(r#""name":"image","#, "");
+                assert_ne!(nameless, payload);
+                forge.set_payload(nameless.into_bytes());
+            }),
+            PASSES,
+        ),
+        Case(
             "payload-type-not-in-toto",
             Forge::envelope2,
             Before(|forge| {

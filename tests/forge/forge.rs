@@ -38,6 +38,8 @@ pub const COSIGN_SIGN: &str = "https://sigstore.dev/cosign/sign/v1";
 
 /// What the artifact is.
 pub const ARTIFACT: &[u8] = b"image A";
+/// What it is not.
+pub const OTHER_ARTIFACT: &[u8] = b"image B";
 
 /// What is signed.
 #[derive(Clone)]
@@ -55,7 +57,9 @@ pub fn statement(predicate_type: &str, subjects: &[(&[u8], &str)]) -> Vec<u8> {
         .iter()
         .map(|(artifact, annotations)| {
             let digest = hex::encode(sha256(artifact));
-            format!(r#"{{"digest":{{"sha256":"{digest}"}},"annotations":{annotations}}}"#)
+            format!(
+                r#"{{"name":"image","digest":{{"sha256":"{digest}"}},"annotations":{annotations}}}"#
+            )
         })
         .collect();
     format!(
@@ -65,10 +69,13 @@ pub fn statement(predicate_type: &str, subjects: &[(&[u8], &str)]) -> Vec<u8> {
     .into_bytes()
 }
 
+#[derive(Clone)]
 pub struct Forge {
+    /// What a blob's signature is about.
+    pub artifact: &'static [u8],
     pub signed: Signed,
     /// Whether a blob's bundle carries the digest.
-    hinted: bool,
+    pub hinted: bool,
     /// The signer's key.
     pub key: Key,
     /// Signed with the key alone, without a certificate.
@@ -91,6 +98,7 @@ pub struct Forge {
 }
 
 /// A finished bundle with what it is judged against.
+#[derive(Clone)]
 pub struct Scene {
     pub bundle: Bundle,
     pub artifact: Artifact,
@@ -110,10 +118,7 @@ impl Scene {
         let policy = match &self.expected_key {
             Some(key) => Policy::key(key.clone(), content),
             None => {
-                let matcher = IdentityMatcher {
-                    subject: self.subject.clone(),
-                    issuer: self.issuer.clone(),
-                };
+                let matcher = IdentityMatcher::new(self.subject.clone(), self.issuer.clone());
                 Policy::identities(vec![matcher], content).unwrap()
             }
         };
@@ -201,6 +206,7 @@ impl Forge {
             algorithm: 3,
         };
         Forge {
+            artifact: ARTIFACT,
             signed,
             hinted: true,
             key,
@@ -346,6 +352,27 @@ impl Forge {
         Forge::envelope1().by_key()
     }
 
+    /// The same authorities at work again: another ephemeral key, another artifact.
+    pub fn sibling(&self) -> Self {
+        let mut forge = self.clone();
+        forge.artifact = OTHER_ARTIFACT;
+        if let Signed::Envelope { .. } = &forge.signed {
+            forge.set_payload(statement(COSIGN_SIGN, &[(OTHER_ARTIFACT, "{}")]));
+        }
+        if !self.managed {
+            forge.key = Key::p256();
+            forge.leaf.key = forge.key.clone();
+        }
+        forge.leaf.serial += 1;
+        for entry in &mut forge.entries {
+            entry.place += 1;
+        }
+        for token in &mut forge.tokens {
+            token.serial += 1;
+        }
+        forge
+    }
+
     /// Replaces the payload.
     pub fn set_payload(&mut self, new: Vec<u8>) {
         if let Signed::Envelope { payload, .. } = &mut self.signed {
@@ -356,7 +383,7 @@ impl Forge {
     /// Makes the bundle and what it is judged against.
     pub fn make(&self) -> Scene {
         let (message, payload) = match &self.signed {
-            Signed::Blob => (ARTIFACT.to_vec(), Vec::new()),
+            Signed::Blob => (self.artifact.to_vec(), Vec::new()),
             Signed::Envelope {
                 payload_type,
                 payload,
@@ -392,7 +419,7 @@ impl Forge {
         let log_entries = self.entries.iter().map(|e| e.issue(&logged)).collect();
         let content = match &self.signed {
             Signed::Blob => Content::MessageSignature {
-                digest: self.hinted.then(|| Digest::sha256(ARTIFACT)),
+                digest: self.hinted.then(|| Digest::sha256(self.artifact)),
                 signature,
             },
             Signed::Envelope { payload_type, .. } => Content::DsseEnvelope(Envelope {
@@ -417,7 +444,7 @@ impl Forge {
                 log_entries,
                 timestamps,
             },
-            artifact: Artifact::from_digest(Digest::sha256(ARTIFACT)),
+            artifact: Artifact::from_digest(Digest::sha256(self.artifact)),
             trust: self.trust(tsa),
             expected_key: self.managed.then(|| self.key.public()),
             subject: exact(SUBJECT),

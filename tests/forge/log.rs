@@ -1,5 +1,7 @@
 //! Transparency logs: bodies, a tree of eight leaves, promises and checkpoints.
 
+use std::rc::Rc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use keyless::crypto::{TimeRange, UnixTime};
@@ -92,6 +94,8 @@ pub struct Entry {
     pub kind: Kind,
     /// Changes the body before it is logged.
     pub edit: fn(&mut Value),
+    /// Writes the body; [`Value::to_string`] unless its text is what is wrong.
+    pub write: Rc<dyn Fn(&Value) -> String>,
     /// Place in the tree.
     pub place: usize,
     pub integrated_time: Option<i64>,
@@ -107,6 +111,7 @@ impl Entry {
             log: log.clone(),
             kind,
             edit: |_| {},
+            write: Rc::new(Value::to_string),
             place: 4,
             integrated_time: v1.then_some(time),
             promise: v1,
@@ -126,7 +131,7 @@ impl Entry {
     pub fn issue(&self, logged: &Logged<'_>) -> TransparencyLogEntry {
         let mut body = body(self.kind, logged);
         (self.edit)(&mut body);
-        let body = body.to_string().into_bytes();
+        let body = (self.write)(&body).into_bytes();
         let place = self.place as u64;
         let log_index = match self.log.rekor {
             Rekor::V1 => EARLIER_SHARDS + place,
