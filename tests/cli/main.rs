@@ -2,11 +2,14 @@
 //! what each service was asked. One file for each command, and some for what all commands promise.
 
 mod attach;
+mod evidence;
+mod explain;
 mod faults;
 mod help;
 mod hostile;
 mod inspect;
 mod inspect_hostile;
+mod key;
 mod output;
 mod sandbox;
 mod sign;
