@@ -6,6 +6,7 @@ mod attach;
 mod inspect;
 mod policy_arguments;
 mod sandbox;
+mod schema;
 mod sign;
 mod sign_blob;
 mod signing_config;
@@ -56,6 +57,7 @@ enum Command {
     SigningConfig(signing_config::SigningConfigArguments),
     TrustedRoot(trusted_root::TrustedRootArguments),
     Sandbox(sandbox::SandboxArguments),
+    Schema(schema::SchemaArguments),
     Version(version::VersionArguments),
 }
 
@@ -154,6 +156,7 @@ pub fn main() -> Exit {
         Command::SigningConfig(arguments) => signing_config::run(arguments, &context),
         Command::TrustedRoot(arguments) => trusted_root::run(arguments, &context),
         Command::Sandbox(arguments) => sandbox::run(arguments, &context),
+        Command::Schema(_) => schema::run(&context),
         Command::Version(arguments) => version::run(&arguments, &context),
     }
 }

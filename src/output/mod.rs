@@ -15,6 +15,9 @@ use serde_json::Value;
 use crate::diagnostic::Diagnostic;
 use crate::host::files::{FileError, OutputFile};
 
+/// JSON Schema of every document, as `keyless schema` prints it.
+pub const SCHEMA: &str = include_str!("schema.json");
+
 /// How results are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Format {
