@@ -12,6 +12,7 @@ mod inspect_hostile;
 mod json_schema;
 mod key;
 mod output;
+mod readme;
 mod sandbox;
 mod schema;
 mod sign;
