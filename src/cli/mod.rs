@@ -4,6 +4,7 @@
 mod arguments;
 mod attach;
 mod policy_arguments;
+mod inspect;
 mod sandbox;
 mod sign;
 mod sign_blob;
@@ -50,6 +51,7 @@ enum Command {
     Verify(Box<verify::VerifyArguments>),
     SignBlob(Box<sign_blob::SignBlobArguments>),
     VerifyBlob(Box<verify_blob::VerifyBlobArguments>),
+    Inspect(inspect::InspectArguments),
     Attach(attach::AttachArguments),
     SigningConfig(signing_config::SigningConfigArguments),
     TrustedRoot(trusted_root::TrustedRootArguments),
@@ -137,6 +139,7 @@ pub fn main() -> Exit {
         Command::Verify(arguments) => verify::run(*arguments, &context),
         Command::SignBlob(arguments) => sign_blob::run(*arguments, &context),
         Command::VerifyBlob(arguments) => verify_blob::run(*arguments, &context),
+        Command::Inspect(arguments) => inspect::run(arguments, &context),
         Command::Attach(arguments) => attach::run(arguments, &context),
         Command::SigningConfig(arguments) => signing_config::run(arguments, &context),
         Command::TrustedRoot(arguments) => trusted_root::run(arguments, &context),

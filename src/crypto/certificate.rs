@@ -328,6 +328,12 @@ impl Certificate {
     }
 }
 
+/// Formats a DER name for people (RFC 4514); `None` if it is none.
+pub fn name_text(name_der: &[u8]) -> Option<String> {
+    let name = x509_cert::name::Name::from_der(name_der).ok()?;
+    Some(name.to_string())
+}
+
 fn decode<T>(extensions: &[Extension], oid: ObjectIdentifier) -> Result<Option<T>, CertificateError>
 where
     T: for<'a> der::Decode<'a>,

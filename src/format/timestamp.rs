@@ -103,6 +103,12 @@ pub struct TimestampResponse {
     pub time: UnixTime,
     /// Nonce of the query, content octets of the INTEGER.
     pub nonce: Option<Vec<u8>>,
+    /// Policy of the authority, content octets of the OBJECT IDENTIFIER. Shown, never judged.
+    pub policy: Vec<u8>,
+    /// Serial number of the token, content octets of the INTEGER.
+    pub serial: Vec<u8>,
+    /// How far the time may be off, content octets of the Accuracy; undecoded, as nothing is judged by it.
+    pub accuracy: Option<Vec<u8>>,
     /// Digest of the TSTInfo under the signer's digest algorithm, computed from its bytes.
     pub content_digest: Digest,
     /// Digest of the TSTInfo as the signed attributes state it.
@@ -156,6 +162,38 @@ impl TimestampResponse {
         };
         parse_signed_data(signed_data.content)
     }
+
+    /// Returns the policy in dotted form; `None` for one that is no object identifier.
+    pub fn policy_text(&self) -> Option<String> {
+        let oid = der::asn1::ObjectIdentifier::from_bytes(&self.policy).ok()?;
+        Some(oid.to_string())
+    }
+
+    /// Returns the accuracy in microseconds (RFC 3161 §2.4.2); `None` without one, or where it breaks its form.
+    pub fn accuracy_micros(&self) -> Option<u64> {
+        let mut fields = self.accuracy.as_deref()?;
+        let mut micros = 0u64;
+        for (tag, unit, limit) in [
+            (asn1::INTEGER, 1_000_000, u64::from(u32::MAX)),
+            (0x80, 1000, 999),
+            (0x81, 1, 999),
+        ] {
+            let Some(field) = Tlv::expect(&mut fields, tag) else {
+                continue;
+            };
+            let fits = (1..=5).contains(&field.content.len()) && field.content[0] & 0x80 == 0;
+            let number = field
+                .content
+                .iter()
+                .take(5)
+                .fold(0, |number, byte| (number << 8) | u64::from(*byte));
+            if !fits || number > limit {
+                return None;
+            }
+            micros += number * unit;
+        }
+        fields.is_empty().then_some(micros)
+    }
 }
 
 fn oid<'a>(input: &mut &'a [u8]) -> Option<&'a [u8]> {
@@ -200,6 +238,9 @@ struct TstInfo {
     imprint: Digest,
     time: UnixTime,
     nonce: Option<Vec<u8>>,
+    policy: Vec<u8>,
+    serial: Vec<u8>,
+    accuracy: Option<Vec<u8>>,
 }
 
 fn tst_info(der: &[u8]) -> Option<TstInfo> {
@@ -207,13 +248,13 @@ fn tst_info(der: &[u8]) -> Option<TstInfo> {
     if Tlv::expect(&mut fields, asn1::INTEGER)?.content != [1] {
         return None;
     }
-    oid(&mut fields)?;
+    let policy = oid(&mut fields)?.to_vec();
     let mut imprint = Tlv::expect(&mut fields, asn1::SEQUENCE)?.content;
     let algorithm = hash_algorithm(&mut imprint)?;
     let imprint = Digest::new(algorithm, Tlv::only(imprint, asn1::OCTET_STRING)?.content)?;
-    Tlv::expect(&mut fields, asn1::INTEGER)?;
+    let serial = Tlv::expect(&mut fields, asn1::INTEGER)?.content.to_vec();
     let time = generalized_time(Tlv::expect(&mut fields, 0x18)?.content)?;
-    let mut nonce = None;
+    let (mut nonce, mut accuracy) = (None, None);
     // accuracy, ordering, nonce, [0] tsa, [1] extensions: each at most once, in this order.
     let mut last = 0;
     while !fields.is_empty() {
@@ -230,14 +271,19 @@ fn tst_info(der: &[u8]) -> Option<TstInfo> {
             return None;
         }
         last = place;
-        if field.tag == asn1::INTEGER {
-            nonce = Some(field.content.to_vec());
+        match field.tag {
+            asn1::INTEGER => nonce = Some(field.content.to_vec()),
+            asn1::SEQUENCE => accuracy = Some(field.content.to_vec()),
+            _ => {}
         }
     }
     Some(TstInfo {
         imprint,
         time,
         nonce,
+        policy,
+        serial,
+        accuracy,
     })
 }
 
@@ -337,6 +383,9 @@ fn parse_signer(
         imprint: info.imprint,
         time: info.time,
         nonce: info.nonce,
+        policy: info.policy,
+        serial: info.serial,
+        accuracy: info.accuracy,
         content_digest: digest_algorithm.digest(content),
         message_digest,
         signing_certificate,
@@ -447,6 +496,45 @@ mod tests {
         assert_eq!(response.message_digest, response.content_digest.as_bytes());
         assert!(response.nonce.is_none());
         assert!(response.certificates.is_empty());
+        assert_eq!(
+            response.policy_text().as_deref(),
+            Some("1.3.6.1.4.1.57264.2")
+        );
+        assert_eq!(response.accuracy_micros(), Some(1_000_000));
+        assert!((19..=21).contains(&response.serial.len()));
+    }
+
+    #[test]
+    fn accuracy_of_every_form() {
+        let mut response = TimestampResponse::parse(&capture()).unwrap();
+        let mut micros = |accuracy: &[u8]| {
+            response.accuracy = Some(accuracy.to_vec());
+            response.accuracy_micros()
+        };
+        assert_eq!(micros(&[]), Some(0));
+        assert_eq!(micros(&[2, 1, 2, 0x80, 1, 3, 0x81, 1, 4]), Some(2_003_004));
+        assert_eq!(micros(&[0x80, 2, 3, 0xe7]), Some(999_000));
+        assert_eq!(
+            micros(&[2, 5, 0, 0xff, 0xff, 0xff, 0xff]),
+            Some(u64::from(u32::MAX) * 1_000_000)
+        );
+        for bad in [
+            &[2, 1][..],
+            &[2, 0],
+            &[2, 1, 0x80],
+            &[2, 5, 1, 0, 0, 0, 0],
+            &[2, 6, 0, 0, 0, 0, 0, 1],
+            &[0x80, 2, 3, 0xe8],
+            &[0x81, 1, 1, 0x80, 1, 1],
+            &[2, 1, 1, 2, 1, 1],
+            &[4, 1, 1],
+        ] {
+            assert_eq!(micros(bad), None, "{bad:?}");
+        }
+        response.accuracy = None;
+        assert_eq!(response.accuracy_micros(), None);
+        response.policy = Vec::new();
+        assert_eq!(response.policy_text(), None);
     }
 
     #[test]

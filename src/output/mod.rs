@@ -4,6 +4,7 @@
 pub mod document;
 pub mod explain;
 pub mod human;
+pub mod inspect;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -77,7 +78,7 @@ impl Output {
         if self.format == Format::Json {
             let text =
                 serde_json::to_string_pretty(document).expect("a JSON value always serialises");
-            self.raw(&text);
+            self.raw(&escaped(&text));
             self.raw("\n");
         }
     }
@@ -108,6 +109,21 @@ impl Output {
     }
 }
 
+/// Escapes what a terminal might obey and JSON allows as it is: DEL, C1, and what reorders text. Such
+/// characters stand within strings only, so that the values stay the same.
+fn escaped(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        let obeyed = !c.is_ascii_graphic() && !matches!(c, ' ' | '\n');
+        if obeyed && human::plain(c.encode_utf8(&mut [0; 4])) != c.to_string() {
+            out.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
 /// Writes a line to standard error; one that is closed is no reason to stop.
 pub fn note(line: impl AsRef<str>) {
     let _ = writeln!(io::stderr().lock(), "{}", line.as_ref());
@@ -121,4 +137,21 @@ pub fn show_error(error: &dyn Diagnostic) {
 /// Returns the JSON document of a command that failed as a whole.
 pub fn failure(command: &str, error: &dyn Diagnostic) -> Value {
     document::head(command, error.exit(), [("error", document::error(error))])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_say_the_same_in_characters_that_no_terminal_obeys() {
+        let hostile = "é\u{1b}[2J\u{7f}\u{9b}2J\u{202e}\n\u{2066}\"";
+        let document = serde_json::json!({ "name\u{9b}": hostile });
+        let text = escaped(&serde_json::to_string_pretty(&document).unwrap());
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), document);
+        assert!(text.contains('é'));
+        for line in text.lines() {
+            assert_eq!(human::plain(line), line);
+        }
+    }
 }

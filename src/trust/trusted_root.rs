@@ -79,9 +79,10 @@ pub struct LogInstance {
 impl LogInstance {
     /// Returns what counts as one for a threshold: the operator, or the log itself (spec 07 §8).
     pub fn party(&self) -> String {
-        self.operator
-            .clone()
-            .unwrap_or_else(|| hex::encode(&self.log_id))
+        match &self.operator {
+            Some(operator) if !operator.is_empty() => operator.clone(),
+            _ => hex::encode(&self.log_id),
+        }
     }
 }
 
@@ -117,9 +118,9 @@ impl TimestampAuthority {
     /// Returns what counts as one for a threshold: operator, address, or certificate subject (spec 07 §8).
     pub fn party(&self) -> String {
         match &self.operator {
-            Some(operator) => operator.clone(),
-            None if !self.uri.is_empty() => self.uri.clone(),
-            None => self.leaf.subject_text().to_owned(),
+            Some(operator) if !operator.is_empty() => operator.clone(),
+            _ if !self.uri.is_empty() => self.uri.clone(),
+            _ => self.leaf.subject_text().to_owned(),
         }
     }
 }

@@ -15,6 +15,7 @@ fn help_of_every_command() {
         "verify",
         "sign-blob",
         "verify-blob",
+        "inspect",
         "attach",
         "attach bundle",
         "signing-config",

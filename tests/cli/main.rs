@@ -5,6 +5,8 @@ mod attach;
 mod faults;
 mod help;
 mod hostile;
+mod inspect;
+mod inspect_hostile;
 mod output;
 mod sandbox;
 mod sign;

@@ -18,6 +18,8 @@ use keyless::verify::{Artifact, ExpectedContent, IdentityMatcher, Policy, verify
 
 /// The refusal that each must-fail case is about.
 const REASONS: &str = include_str!("reasons.tsv");
+/// What the command line says of a key that cannot be read; the library only says that it cannot.
+const KEY_UNUSABLE: &str = "usage-key";
 
 fn judge(dir: &Path, case: &serde_json::Value, by_digest: bool) -> Result<(), String> {
     let text = |name: &str| case[name].as_str();
@@ -32,8 +34,8 @@ fn judge(dir: &Path, case: &serde_json::Value, by_digest: bool) -> Result<(), St
     };
     let policy = match text("key") {
         Some(key) => {
-            let pem = String::from_utf8(read(key)).map_err(|_| "key-malformed".to_owned())?;
-            let key = PublicKey::from_pem(&pem).map_err(|_| "key-malformed".to_owned())?;
+            let pem = String::from_utf8(read(key)).map_err(|_| KEY_UNUSABLE.to_owned())?;
+            let key = PublicKey::from_pem(&pem).map_err(|_| KEY_UNUSABLE.to_owned())?;
             Policy::key(key, ExpectedContent::Any)
         }
         None => Policy::identities(

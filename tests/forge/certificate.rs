@@ -1,7 +1,7 @@
 //! X.509 certificates from templates, and the SCTs in them.
 
-use keyless::crypto::Certificate;
 use keyless::crypto::asn1::encode;
+use keyless::crypto::{Certificate, HashAlgorithm};
 
 use crate::asn1::{
     BIT_STRING, BOOLEAN, bits, explicit, integer, name, octets, oid, sequence, utc_time,
@@ -55,9 +55,13 @@ fn key_identifier(name: &str) -> Vec<u8> {
     sha256(name.as_bytes())[..20].to_vec()
 }
 
-/// `ecdsa-with-SHA256`.
-pub fn ecdsa_with_sha256() -> Vec<u8> {
-    sequence(&[oid("1.2.840.10045.4.3.2")])
+/// AlgorithmIdentifier of ECDSA over a hash (RFC 5758 §3.2).
+pub fn ecdsa_with(hash: HashAlgorithm) -> Vec<u8> {
+    sequence(&[oid(match hash {
+        HashAlgorithm::Sha256 => "1.2.840.10045.4.3.2",
+        HashAlgorithm::Sha384 => "1.2.840.10045.4.3.3",
+        HashAlgorithm::Sha512 => "1.2.840.10045.4.3.4",
+    })])
 }
 
 impl Template {
@@ -103,7 +107,7 @@ impl Template {
         sequence(&[
             explicit(0, &integer(2)),
             integer(self.serial),
-            ecdsa_with_sha256(),
+            ecdsa_with(self.signer.hash()),
             name(self.issuer),
             sequence(&[utc_time(self.not_before), utc_time(self.not_after)]),
             name(self.subject),
@@ -115,7 +119,7 @@ impl Template {
     /// A certificate around any TBSCertificate.
     pub fn signed(&self, tbs: Vec<u8>) -> Vec<u8> {
         let signature = bits(&self.signer.sign(&tbs));
-        sequence(&[tbs, ecdsa_with_sha256(), signature])
+        sequence(&[tbs, ecdsa_with(self.signer.hash()), signature])
     }
 
     pub fn der(&self) -> Vec<u8> {

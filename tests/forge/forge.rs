@@ -3,14 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use keyless::crypto::{Digest, PublicKey, TimeRange, UnixTime};
+use keyless::crypto::{Digest, HashAlgorithm, PublicKey, TimeRange, UnixTime};
 use keyless::format::bundle::{Bundle, BundleVersion, Content, KeyMaterial};
 use keyless::format::dsse::Envelope;
 use keyless::trust::TrustedRoot;
 use keyless::trust::trusted_root::{CertificateAuthority, TimestampAuthority};
-use keyless::verify::policy::ValueMatcher;
+use keyless::verify::policy::{ClaimMatcher, ValueMatcher};
 use keyless::verify::{
-    Artifact, ExpectedContent, IdentityMatcher, Policy, VerifiedBundle, VerifyError, verify,
+    Artifact, ExpectedContent, IdentityMatcher, Policy, Thresholds, VerifiedBundle, VerifyError,
+    Waiver, verify,
 };
 
 use crate::asn1::utf8;
@@ -110,18 +111,30 @@ pub struct Scene {
     pub content: ExpectedContent,
     /// The signer's key.
     pub key: PublicKey,
+    pub claims: Vec<ClaimMatcher>,
+    pub thresholds: Thresholds,
+    pub waivers: Vec<Waiver>,
 }
 
 impl Scene {
-    pub fn verify(&self) -> Result<VerifiedBundle, VerifyError> {
+    pub fn policy(&self) -> Policy {
         let content = self.content.clone();
         let policy = match &self.expected_key {
             Some(key) => Policy::key(key.clone(), content),
             None => {
-                let matcher = IdentityMatcher::new(self.subject.clone(), self.issuer.clone());
+                let matcher = IdentityMatcher::new(self.subject.clone(), self.issuer.clone())
+                    .with_claims(self.claims.clone());
                 Policy::identities(vec![matcher], content).unwrap()
             }
         };
+        let policy = policy.with_thresholds(self.thresholds);
+        self.waivers
+            .iter()
+            .fold(policy, |policy, waiver| policy.waive(*waiver))
+    }
+
+    pub fn verify(&self) -> Result<VerifiedBundle, VerifyError> {
+        let policy = self.policy();
         verify(&self.bundle, &self.artifact, &self.trust, &policy)
     }
 
@@ -406,6 +419,7 @@ impl Forge {
         };
         let logged = Logged {
             message: &message,
+            hash: self.key.hash(),
             payload: &payload,
             signature: &signature,
             verifier,
@@ -419,7 +433,7 @@ impl Forge {
         let log_entries = self.entries.iter().map(|e| e.issue(&logged)).collect();
         let content = match &self.signed {
             Signed::Blob => Content::MessageSignature {
-                digest: self.hinted.then(|| Digest::sha256(self.artifact)),
+                digest: self.hinted.then(|| self.key.hash().digest(self.artifact)),
                 signature,
             },
             Signed::Envelope { payload_type, .. } => Content::DsseEnvelope(Envelope {
@@ -444,7 +458,12 @@ impl Forge {
                 log_entries,
                 timestamps,
             },
-            artifact: Artifact::from_digest(Digest::sha256(self.artifact)),
+            artifact: Artifact::from_digests(vec![
+                Digest::sha256(self.artifact),
+                HashAlgorithm::Sha384.digest(self.artifact),
+                HashAlgorithm::Sha512.digest(self.artifact),
+            ])
+            .unwrap(),
             trust: self.trust(tsa),
             expected_key: self.managed.then(|| self.key.public()),
             subject: exact(SUBJECT),
@@ -456,6 +475,9 @@ impl Forge {
                 },
             },
             key: self.key.public(),
+            claims: Vec::new(),
+            thresholds: Thresholds::default(),
+            waivers: Vec::new(),
         }
     }
 

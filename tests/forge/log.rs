@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use keyless::crypto::{TimeRange, UnixTime};
+use keyless::crypto::{HashAlgorithm, TimeRange, UnixTime};
 use keyless::format::bundle::{InclusionProof, TransparencyLogEntry};
 use keyless::trust::trusted_root::LogInstance;
 use serde_json::{Value, json};
@@ -70,6 +70,8 @@ pub enum Kind {
 pub struct Logged<'a> {
     /// What was signed: the artifact, or a pre-authentication encoding.
     pub message: &'a [u8],
+    /// The hash that was signed.
+    pub hash: HashAlgorithm,
     /// Payload of an envelope.
     pub payload: &'a [u8],
     pub signature: &'a [u8],
@@ -250,7 +252,10 @@ fn body(kind: Kind, logged: &Logged<'_>) -> Value {
             "apiVersion": "0.0.1",
             "kind": "hashedrekord",
             "spec": {
-                "data": { "hash": hash(logged.message) },
+                "data": { "hash": {
+                    "algorithm": logged.hash.name(),
+                    "value": hex::encode(logged.hash.digest(logged.message).as_bytes()),
+                } },
                 "signature": { "content": signature, "publicKey": { "content": verifier } },
             },
         }),
@@ -272,7 +277,10 @@ fn body(kind: Kind, logged: &Logged<'_>) -> Value {
                 "apiVersion": "0.0.2",
                 "kind": "hashedrekord",
                 "spec": { "hashedRekordV002": {
-                    "data": { "algorithm": "SHA2_256", "digest": base64(&sha256(logged.message)) },
+                    "data": {
+                        "algorithm": logged.hash.name().to_uppercase().replace("SHA", "SHA2_"),
+                        "digest": base64(logged.hash.digest(logged.message).as_bytes()),
+                    },
                     "signature": {
                         "content": signature,
                         "verifier": {

@@ -59,7 +59,7 @@ fn judge(folder: &Path) -> Result<Judged, Box<dyn Error>> {
         Ok(trust) => trust,
         Err(error) => return Ok(Err(refused(error))),
     };
-    let verdict = verify_blob(&blob, &folder.join("bundle.json"), &trust, &policy);
+    let verdict = verify_blob(&blob, &folder.join("bundle.json"), &trust, &policy, None);
     Ok(verdict.map(drop).map_err(refused))
 }
 
