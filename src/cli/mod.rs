@@ -3,8 +3,8 @@
 
 mod arguments;
 mod attach;
-mod policy_arguments;
 mod inspect;
+mod policy_arguments;
 mod sandbox;
 mod sign;
 mod sign_blob;
