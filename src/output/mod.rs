@@ -112,10 +112,8 @@ impl Output {
             let mut document = document.clone();
             document["warnings"] = self.warnings.json();
             let text =
-                serde_json::to_string_pretty(document).expect("a JSON value always serialises");
-            self.raw(&escaped(&text));
                 serde_json::to_string_pretty(&document).expect("a JSON value always serialises");
-            self.raw(&text);
+            self.raw(&escaped(&text));
             self.raw("\n");
         }
     }

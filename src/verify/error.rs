@@ -484,3 +484,72 @@ pub fn signer_options(signer: &CertificateIdentity) -> Option<String> {
     let issuer = shell_option("--certificate-oidc-issuer", &signer.issuer)?;
     Some(format!("{subject} {issuer}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_tells_more_leads() {
+        let path = ChainError::NoPath {
+            subject: String::new(),
+        };
+        let annotation = VerifyError::AnnotationMismatch {
+            key: String::new(),
+            expected: String::new(),
+            found: None,
+        };
+        let other = VerifyError::NotASignature {
+            expected: String::new(),
+            found: String::new(),
+        };
+        let digest = VerifyError::DigestNeeded {
+            algorithm: "sha256",
+        };
+        let scts = VerifyError::NoTrustedSct { found: 0, known: 0 };
+        let by_rank = [
+            &annotation,
+            &scts,
+            &VerifyError::Chain(path),
+            &VerifyError::NoTrustedTime,
+            &VerifyError::EntryRepeated,
+            &VerifyError::SignatureInvalid,
+            &digest,
+            &other,
+        ];
+        for pair in by_rank.windows(2) {
+            assert!(pair[0].rank() > pair[1].rank(), "{} {}", pair[0], pair[1]);
+        }
+        assert_eq!(VerifyError::NoCertificate.rank(), digest.rank());
+    }
+
+    #[test]
+    fn what_a_shell_would_read_is_quoted() {
+        for plain in [
+            "a",
+            "Z9",
+            "dev@example.test",
+            "https://x.test/a_b-c,d=e%2f+g:h",
+        ] {
+            assert_eq!(shell_quoted(plain), plain);
+        }
+        for (text, quoted) in [
+            ("", "''"),
+            ("a b", "'a b'"),
+            ("$(x)", "'$(x)'"),
+            ("a;b", "'a;b'"),
+            ("*", "'*'"),
+            ("~", "'~'"),
+            ("\u{e9}", "'\u{e9}'"),
+            ("it's", r"'it'\''s'"),
+        ] {
+            assert_eq!(shell_quoted(text), quoted);
+        }
+    }
+
+    #[test]
+    fn digests_are_listed() {
+        let found = [Digest::sha256(b"a"), Digest::sha256(b"b")];
+        assert_eq!(join(&found), format!("{}, {}", found[0], found[1]));
+    }
+}

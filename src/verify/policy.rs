@@ -499,4 +499,38 @@ mod tests {
         assert!(Policy::identities(Vec::new(), ExpectedContent::Any).is_none());
         assert!(ValueMatcher::exact("").is_none());
     }
+
+    #[test]
+    fn what_is_suggested_begins_where_the_pattern_does_and_matches() {
+        let completed = |pattern: &str, value: &str| {
+            let matcher = ValueMatcher::pattern(pattern).unwrap();
+            matcher.completed(value)
+        };
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(completed("https://x/", "https://x/y"), some("https://x/.*"));
+        assert_eq!(completed("https://x$", "https://x"), None);
+        assert_eq!(
+            completed("^https://x/", "https://x/y"),
+            some("^https://x/.*")
+        );
+        assert_eq!(completed("https://x/", "https://x/"), None, "it matches");
+        assert_eq!(completed("https://x", "https://x/a\nb"), None);
+        assert_eq!(completed("x", "/x"), None);
+        assert_eq!(ValueMatcher::exact("a").unwrap().completed("a/b"), None);
+    }
+
+    #[test]
+    fn who_is_asked_for_in_words() {
+        let subject = ValueMatcher::exact("a@b.test").unwrap();
+        let issuer = ValueMatcher::pattern("https://.*").unwrap();
+        let claim = ValueMatcher::exact("push").unwrap();
+        let claim = ClaimMatcher::new("build-trigger", claim).unwrap();
+        let matcher = IdentityMatcher::new(subject, issuer).with_claims(vec![claim]);
+        assert_eq!(
+            matcher.describe(),
+            "a@b.test (issuer /https://.*/), build-trigger=push"
+        );
+        let any = ValueMatcher::pattern(".*").unwrap();
+        assert!(ClaimMatcher::new("no-such-claim", any).is_none());
+    }
 }

@@ -18,9 +18,11 @@ mod key;
 mod keys;
 mod log;
 mod requirements;
+mod responses;
 mod sct;
 mod timestamps;
 mod token;
+mod verdict;
 
 use std::panic::Location;
 

@@ -40,6 +40,8 @@ pub struct Token {
     pub behind_signature: Vec<u8>,
     /// Issuer and serial number by which the signer is identified; its certificate's if none is given.
     pub identified: Option<(&'static str, u8)>,
+    /// DER of the SignerIdentifier, in place of those.
+    pub identifier: Option<Vec<u8>>,
     /// Certificates put before the signer's.
     pub before_signer: Vec<Vec<u8>>,
 }
@@ -57,6 +59,7 @@ impl Token {
             signer: signer.clone(),
             behind_signature: Vec::new(),
             identified: None,
+            identifier: None,
             before_signer: Vec::new(),
         }
     }
@@ -95,9 +98,13 @@ impl Token {
         let (issuer, serial) = self
             .identified
             .unwrap_or((template.issuer, template.serial));
+        let identifier = self
+            .identifier
+            .clone()
+            .unwrap_or_else(|| sequence(&[name(issuer), integer(serial)]));
         let signer_info = sequence(&[
             integer(1),
-            sequence(&[name(issuer), integer(serial)]),
+            identifier,
             sha256_identifier(),
             implicit,
             ecdsa_with(HashAlgorithm::Sha256),
