@@ -6,6 +6,7 @@ mod attach;
 mod inspect;
 mod policy_arguments;
 mod sandbox;
+mod schema;
 mod sign;
 mod sign_blob;
 mod signing_config;
@@ -20,7 +21,7 @@ use clap::{Parser, Subcommand};
 
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::Event;
-use crate::output::{self, Format, Output};
+use crate::output::{self, Format, Output, Warnings};
 
 /// Sign and verify container images and files with an identity instead of a key.
 ///
@@ -56,6 +57,7 @@ enum Command {
     SigningConfig(signing_config::SigningConfigArguments),
     TrustedRoot(trusted_root::TrustedRootArguments),
     Sandbox(sandbox::SandboxArguments),
+    Schema(schema::SchemaArguments),
     Version(version::VersionArguments),
 }
 
@@ -63,22 +65,24 @@ enum Command {
 pub(crate) struct Context {
     output_file: Option<PathBuf>,
     quiet: bool,
+    warnings: Warnings,
 }
 
 impl Context {
     /// Opens the output of a command.
     fn output(&self, format: Format) -> Result<Output, Exit> {
-        Output::open(format, self.output_file.as_deref()).map_err(|error| fail(&error))
+        Output::open(format, self.output_file.as_deref(), self.warnings.clone())
+            .map_err(|error| fail(&error))
     }
 
     /// Shows an event of a flow.
     fn report(&self) -> impl Fn(Event) + Sync + use<> {
         let quiet = self.quiet;
-        move |event: Event| {
-            let warning = matches!(event, Event::Warning { .. } | Event::TagResolved { .. });
-            if warning || !quiet {
-                output::note(output::human::event(&event));
-            }
+        let warnings = self.warnings.clone();
+        move |event: Event| match output::human::warning(&event) {
+            Some(warning) => warnings.warn(&warning),
+            None if quiet => {}
+            None => output::note(output::human::event(&event)),
         }
     }
 }
@@ -86,6 +90,13 @@ impl Context {
 /// Shows an error and returns its exit code.
 pub(crate) fn fail(error: &dyn Diagnostic) -> Exit {
     output::show_error(error);
+    error.exit()
+}
+
+/// Shows why something was refused, with the command that would accept it if there is one; returns the exit
+/// code.
+pub(crate) fn refuse(error: &dyn Diagnostic, accepting: Option<&str>) -> Exit {
+    output::note(output::human::refusal(error, accepting));
     error.exit()
 }
 
@@ -133,6 +144,7 @@ pub fn main() -> Exit {
     let context = Context {
         output_file: cli.output_file,
         quiet: cli.quiet,
+        warnings: Warnings::default(),
     };
     match cli.command {
         Command::Sign(arguments) => sign::run(*arguments, &context),
@@ -144,6 +156,7 @@ pub fn main() -> Exit {
         Command::SigningConfig(arguments) => signing_config::run(arguments, &context),
         Command::TrustedRoot(arguments) => trusted_root::run(arguments, &context),
         Command::Sandbox(arguments) => sandbox::run(arguments, &context),
+        Command::Schema(_) => schema::run(&context),
         Command::Version(arguments) => version::run(&arguments, &context),
     }
 }

@@ -6,16 +6,16 @@ use clap::Args;
 
 use super::arguments::{TrustArguments, UsageError};
 use super::policy_arguments::{EvidenceArguments, IdentityArguments, accepting_command};
-use super::{Context, fail, fail_with, finish};
-use crate::diagnostic::Exit;
+use super::{Context, fail, finish, refuse};
+use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::sign_blob::BlobSource;
 use crate::flow::trust;
 use crate::flow::verify_blob::{VerifyBlobError, find_bundle, read_bundle, verify_blob};
 use crate::format::bundle::KeyMaterial;
 use crate::format::certificate_identity::CertificateIdentity;
 use crate::output::human::{self, plain};
-use crate::output::{Format, document, explain, failure, note};
-use crate::verify::ExpectedContent;
+use crate::output::{Format, Output, document, explain, failure, note};
+use crate::verify::{ExpectedContent, Explanation};
 
 /// Verify a file against its bundle. Needs no network.
 ///
@@ -50,8 +50,9 @@ pub(crate) struct VerifyBlobArguments {
     trust: TrustArguments,
 }
 
+const COMMAND: &str = "verify-blob";
+
 pub(crate) fn run(arguments: VerifyBlobArguments, context: &Context) -> Exit {
-    const COMMAND: &str = "verify-blob";
     let mut output = match context.output(arguments.output) {
         Ok(output) => output,
         Err(exit) => return exit,
@@ -59,7 +60,7 @@ pub(crate) fn run(arguments: VerifyBlobArguments, context: &Context) -> Exit {
     let blob = BlobSource::parse(&arguments.file);
     let bundle = match find_bundle(&blob, arguments.bundle.as_deref()) {
         Ok(bundle) => bundle,
-        Err(error) => return fail_with(output, COMMAND, &error),
+        Err(error) => return fail_with(output, &error),
     };
     let content = if arguments.any_statement {
         ExpectedContent::Any
@@ -79,19 +80,20 @@ pub(crate) fn run(arguments: VerifyBlobArguments, context: &Context) -> Exit {
                 for line in human::claimed(&signers) {
                     note(line);
                 }
-                let claimed = [(arguments.file.clone(), signers)];
+                let claimed: [document::Claimed<UsageError>; 1] =
+                    [(arguments.file.clone(), Ok(signers))];
                 output.document(&document::claimed(COMMAND, &error, &claimed));
                 return finish(output, fail(&error));
             }
-            return fail_with(output, COMMAND, &error);
+            return fail_with(output, &error);
         }
     };
     let trust = match trust::trusted_root(&arguments.trust.source()) {
         Ok(trust) => trust,
-        Err(error) => return fail_with(output, COMMAND, &error),
+        Err(error) => return fail_with(output, &error),
     };
     for warning in &trust.warnings {
-        note(format!("warning: {}", plain(warning)));
+        output.warn(warning);
     }
     let mut explanation = None;
     let told = arguments.evidence.explain.then_some(&mut explanation);
@@ -113,17 +115,28 @@ pub(crate) fn run(arguments: VerifyBlobArguments, context: &Context) -> Exit {
                 note(line);
             }
             let accepting = arguments.accepting(&error);
-            let mut document = failure(COMMAND, &error);
-            document["acceptingCommand"] = accepting.clone().into();
-            document["checks"] = document::checks(explanation.as_ref());
-            output.document(&document);
-            let exit = fail(&error);
-            if let Some(command) = accepting {
-                note(format!("if this signer is intended: {}", plain(&command)));
-            }
-            finish(output, exit)
+            fail_told(output, &error, accepting, explanation.as_ref())
         }
     }
+}
+
+/// Ends a command that came to no verdict.
+fn fail_with(output: Output, error: &dyn Diagnostic) -> Exit {
+    fail_told(output, error, None, None)
+}
+
+fn fail_told(
+    mut output: Output,
+    error: &dyn Diagnostic,
+    accepting: Option<String>,
+    explanation: Option<&Explanation>,
+) -> Exit {
+    let mut document = failure(COMMAND, error);
+    document["acceptingCommand"] = accepting.clone().into();
+    document["checks"] = document::checks(explanation);
+    output.document(&document);
+    let exit = refuse(error, accepting.as_deref());
+    finish(output, exit)
 }
 
 impl VerifyBlobArguments {
@@ -134,12 +147,12 @@ impl VerifyBlobArguments {
         };
         let mut others = self.trust.words();
         if let Some(bundle) = &self.bundle {
-            others.extend(["--bundle".to_owned(), bundle.display().to_string()]);
+            others.push(("--bundle", Some(bundle.display().to_string())));
         }
         if self.any_statement {
-            others.push("--any-statement".to_owned());
+            others.push(("--any-statement", None));
         }
         others.extend(self.evidence.words());
-        accepting_command("verify-blob", &self.file, &others, error)
+        accepting_command(COMMAND, &self.file, &self.identity, &others, error)
     }
 }

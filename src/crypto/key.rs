@@ -60,6 +60,17 @@ impl sha2::digest::FixedOutput for Prehashed {
 }
 
 impl KeyKind {
+    /// Returns the algorithm's name, for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            KeyKind::EcdsaP256 => "ECDSA P-256",
+            KeyKind::EcdsaP384 => "ECDSA P-384",
+            KeyKind::EcdsaP521 => "ECDSA P-521",
+            KeyKind::Rsa => "RSA",
+            KeyKind::Ed25519 => "Ed25519",
+        }
+    }
+
     /// Returns the hash that an artifact signature by such a key uses (spec 07 §6); Ed25519 hashes by
     /// itself, its prehashed form with SHA-512. Old signatures by longer curves may use SHA-256.
     pub fn artifact_hash(self) -> HashAlgorithm {

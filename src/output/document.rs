@@ -1,4 +1,5 @@
-//! The JSON documents, version 1: complete, so that whatever people see a machine can read.
+//! The JSON documents, version 1: complete, so that whatever people see a machine can read. `schema.json`
+//! beside this file describes them.
 
 use serde_json::{Map, Value, json};
 
@@ -62,18 +63,25 @@ fn identity(identity: &CertificateIdentity) -> Value {
     json!({ "identity": identity.subject, "issuer": identity.issuer, "claims": claims })
 }
 
+/// An image or file, and who claims to have signed it, or why that cannot be said.
+pub type Claimed<E> = (String, Result<Vec<CertificateIdentity>, E>);
+
 /// The document of a command that was not told whom to expect: the error, and who claims to have signed
 /// what. Nothing of it is verified.
-pub fn claimed(
+pub fn claimed<E: Diagnostic>(
     command: &str,
     failure: &dyn Diagnostic,
-    signers: &[(String, Vec<CertificateIdentity>)],
+    claimed: &[Claimed<E>],
 ) -> Value {
-    let claimed: Vec<Value> = signers
+    let claimed: Vec<Value> = claimed
         .iter()
-        .map(|(signed, signers)| {
-            let signers: Vec<Value> = signers.iter().map(identity).collect();
-            json!({ "signed": signed, "signers": signers })
+        .map(|(signed, found)| {
+            let signers = found.as_deref().unwrap_or_default();
+            json!({
+                "signed": signed,
+                "signers": signers.iter().map(identity).collect::<Vec<_>>(),
+                "error": found.as_ref().err().map(|found| error(found)),
+            })
         })
         .collect();
     head(
@@ -140,12 +148,12 @@ pub fn verified(bundle: &VerifiedBundle) -> Value {
         SignerEvidence::Key(_) => (Value::Null, Value::Null),
     };
     let statement = bundle.signature().statement();
-    let annotations: Map<String, Value> = bundle
-        .annotations()
-        .iter()
-        .flatten()
-        .map(|(key, value)| (key.clone(), value.as_str().into()))
-        .collect();
+    // What all subjects that are the artifact agree about; usually there is one.
+    let mut annotations = bundle.annotations().first().cloned().unwrap_or_default();
+    annotations.retain(|key, value| {
+        let mut subjects = bundle.annotations().iter();
+        subjects.all(|subject| subject.get(key) == Some(value))
+    });
     let waived: Vec<&str> = bundle
         .waivers()
         .into_iter()
@@ -156,11 +164,13 @@ pub fn verified(bundle: &VerifiedBundle) -> Value {
         "waived": waived,
         "predicateType": statement.map(|statement| statement.predicate_type.as_str()),
         "annotations": annotations,
+        "subjectAnnotations": bundle.annotations(),
         "logEntries": entries,
         "timestamps": timestamps,
         "observedTimes": times,
         "certificateAuthority": authority,
         "signedCertificateTimestamps": sct,
+        "checks": null,
     })
 }
 
@@ -219,9 +229,7 @@ fn image_verdict(verdict: &ImageVerdict) -> Value {
         .map(|refused| {
             let reason = match &refused.reason {
                 Refusal::Verify(reason) => error(reason),
-                Refusal::Find(reason) => {
-                    json!({ "code": reason.code(), "message": reason.to_string() })
-                }
+                Refusal::Find(reason) => error(reason),
             };
             json!({
                 "manifestDigest": refused.manifest.to_string(),

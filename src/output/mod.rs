@@ -8,11 +8,15 @@ pub mod inspect;
 
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 
 use crate::diagnostic::Diagnostic;
 use crate::host::files::{FileError, OutputFile};
+
+/// JSON Schema of every document, as `keyless schema` prints it.
+pub const SCHEMA: &str = include_str!("schema.json");
 
 /// How results are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -24,12 +28,31 @@ pub enum Format {
     Json,
 }
 
+/// What the user should know and that stops nothing: shown at once, and part of the JSON document.
+#[derive(Debug, Clone, Default)]
+pub struct Warnings(Arc<Mutex<Vec<String>>>);
+
+impl Warnings {
+    /// Warns.
+    pub fn warn(&self, text: &str) {
+        note(format!("warning: {}", human::plain(text)));
+        let mut warnings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        warnings.push(text.to_owned());
+    }
+
+    fn json(&self) -> Value {
+        let warnings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        warnings.as_slice().into()
+    }
+}
+
 /// Collects a command's data and writes it once, whole.
 #[derive(Debug)]
 pub struct Output {
     format: Format,
     file: Option<OutputFile>,
     data: String,
+    warnings: Warnings,
 }
 
 impl Output {
@@ -37,7 +60,11 @@ impl Output {
     ///
     /// # Errors
     /// [`FileError`].
-    pub fn open(format: Format, file: Option<&Path>) -> Result<Self, FileError> {
+    pub fn open(
+        format: Format,
+        file: Option<&Path>,
+        warnings: Warnings,
+    ) -> Result<Self, FileError> {
         let file = file
             .map(|path| OutputFile::prepare(path, true))
             .transpose()?;
@@ -45,6 +72,7 @@ impl Output {
             format,
             file,
             data: String::new(),
+            warnings,
         })
     }
 
@@ -73,11 +101,18 @@ impl Output {
         self.data.push_str(data);
     }
 
-    /// Adds the JSON document; nothing in text.
+    /// Warns, see [`Warnings`].
+    pub fn warn(&self, text: &str) {
+        self.warnings.warn(text);
+    }
+
+    /// Adds the JSON document with the warnings so far; nothing in text.
     pub fn document(&mut self, document: &Value) {
         if self.format == Format::Json {
+            let mut document = document.clone();
+            document["warnings"] = self.warnings.json();
             let text =
-                serde_json::to_string_pretty(document).expect("a JSON value always serialises");
+                serde_json::to_string_pretty(&document).expect("a JSON value always serialises");
             self.raw(&escaped(&text));
             self.raw("\n");
         }

@@ -11,6 +11,9 @@ use crate::format::statement::COSIGN_SIGN_V1;
 use crate::verify::explain::Trail;
 use crate::verify::{Artifact, Thresholds, VerifiedSignature, VerifyError, Waiver};
 
+/// Signed as a file, and not as a statement, in words.
+const OVER_FILE: &str = "a signature over the file itself";
+
 /// Matches one value: exactly, or by a pattern that must match the whole of it.
 #[derive(Debug, Clone)]
 pub enum ValueMatcher {
@@ -175,6 +178,16 @@ impl IdentityMatcher {
             .try_for_each(|claim| claim.verify(identity))
     }
 
+    /// Describes an identity as far as it is asked about.
+    fn describe_found(&self, identity: &CertificateIdentity) -> String {
+        let mut text = format!("{} (issuer {})", identity.subject, identity.issuer);
+        for claim in &self.claims {
+            let found = identity.claim(claim.name).unwrap_or_default();
+            text.push_str(&format!(", {}={found}", claim.name));
+        }
+        text
+    }
+
     fn describe(&self) -> String {
         let mut text = format!(
             "{} (issuer {})",
@@ -309,7 +322,6 @@ impl Policy {
         &self,
         signature: &VerifiedSignature,
         artifact: &Artifact,
-        trail: &mut Trail,
     ) -> Result<MatchedContent, VerifyError> {
         // Annotations count on a subject that is the artifact, not on any other.
         let carried: Vec<BTreeMap<String, String>> = signature
@@ -327,11 +339,6 @@ impl Policy {
         let predicate_type = signature
             .statement()
             .map(|statement| statement.predicate_type.as_str());
-        trail.fact("found", || {
-            predicate_type
-                .unwrap_or("a signature over the bytes")
-                .to_owned()
-        });
         let not_asked_for = |expected: &str, found: &str| {
             Err(VerifyError::NotASignature {
                 expected: expected.to_owned(),
@@ -350,11 +357,10 @@ impl Policy {
                         annotations: carried,
                     });
                 }
-                let found = found.unwrap_or("a signature over the file itself");
-                return not_asked_for(predicate_type, found);
+                return not_asked_for(predicate_type, found.unwrap_or(OVER_FILE));
             }
             (ExpectedContent::ArtifactSignature, Some(found)) => {
-                return not_asked_for("a signature over the file itself", found);
+                return not_asked_for(OVER_FILE, found);
             }
             (ExpectedContent::Signature { .. }, None) => {
                 return not_asked_for(COSIGN_SIGN_V1, "a signature over the manifest as a file");
@@ -390,6 +396,23 @@ impl Policy {
         })
     }
 
+    /// Tells what was asked for and what was found, once it is known that they match.
+    pub(super) fn tell_content(&self, signature: &VerifiedSignature, trail: &mut Trail) {
+        let statement = signature.statement();
+        let found = statement.map(|statement| statement.predicate_type.as_str());
+        let (expected, annotations) = match &self.content {
+            ExpectedContent::Any => ("any statement or signature about the artifact", None),
+            ExpectedContent::ArtifactSignature => (OVER_FILE, None),
+            ExpectedContent::Attestation { predicate_type } => (predicate_type.as_str(), None),
+            ExpectedContent::Signature { annotations } => (COSIGN_SIGN_V1, Some(annotations)),
+        };
+        trail.fact("expected", || expected.to_owned());
+        trail.fact("found", || found.unwrap_or(OVER_FILE).to_owned());
+        for (key, value) in annotations.into_iter().flatten() {
+            trail.fact("annotation", || format!("{key}={value}"));
+        }
+    }
+
     /// Verifies who signed. The certificate has been verified before; the key has verified the signature.
     pub(super) fn verify_signer(
         &self,
@@ -404,9 +427,7 @@ impl Policy {
                     match matcher.verify_claims(&identity) {
                         Ok(()) => {
                             trail.fact("expected", || matcher.describe());
-                            trail.fact("found", || {
-                                format!("{} (issuer {})", identity.subject, identity.issuer)
-                            });
+                            trail.fact("found", || matcher.describe_found(&identity));
                             return Ok(MatchedSigner::Identity(identity));
                         }
                         Err(error) => refusal = Some(error),
@@ -426,6 +447,7 @@ impl Policy {
                 })
             }
             (ExpectedSigner::Key(key), KeyMaterial::PublicKey { .. }) => {
+                trail.fact("found", || format!("key {}", key.fingerprint()));
                 Ok(MatchedSigner::Key((**key).clone()))
             }
             (ExpectedSigner::Identities(_), KeyMaterial::PublicKey { .. }) => {

@@ -133,7 +133,7 @@ pub(super) fn verify_signature(
                 })?;
             }
             let signed_digest = trail.check(explain::KEY_SIGNED, |trail| {
-                trail.about(|| format!("{:?}", key.kind()));
+                trail.about(|| key.kind().name().to_owned());
                 verify_over(key, signature, |hash| artifact.digest(hash))
             })?;
             Ok(VerifiedSignature {
@@ -145,7 +145,7 @@ pub(super) fn verify_signature(
         Content::DsseEnvelope(envelope) => {
             let encoding = envelope.pre_auth_encoding();
             let signed_digest = trail.check(explain::KEY_SIGNED, |trail| {
-                trail.about(|| format!("{:?}", key.kind()));
+                trail.about(|| key.kind().name().to_owned());
                 if key.kind() == KeyKind::Ed25519 {
                     // Envelopes are signed with the pure form.
                     let hash = key.kind().artifact_hash();

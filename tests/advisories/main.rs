@@ -13,6 +13,9 @@ mod certificate;
 #[allow(dead_code, reason = "shared with tests/forge")]
 #[path = "../forge/forge.rs"]
 mod forge;
+#[allow(dead_code, reason = "shared with tests/cli")]
+#[path = "../cli/json_schema.rs"]
+mod json_schema;
 #[allow(dead_code, reason = "shared with tests/forge")]
 #[path = "../forge/key.rs"]
 mod key;

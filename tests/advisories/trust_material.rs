@@ -17,7 +17,8 @@ fn at(seconds: i64) -> UnixTime {
 #[test]
 fn cve_2026_54787_keys_that_had_ended_before_the_signature() {
     type Change = fn(&mut Scene, Option<UnixTime>);
-    let cases: [(&str, fn() -> Forge, Change, &str); 6] = [
+    type Made = (&'static str, fn() -> Forge, Change, &'static str);
+    let cases: [Made; 6] = [
         (
             "log, by its promise",
             Forge::blob1,

@@ -100,11 +100,13 @@ fn rate(time: Duration, mut run: impl FnMut()) -> f64 {
     f64::from(runs) / began.elapsed().as_secs_f64()
 }
 
+type Run<'a> = Box<dyn FnMut() + 'a>;
+
 struct Row<'a> {
     name: String,
     /// Verdicts that one run makes.
     each: usize,
-    run: Box<dyn FnMut() + 'a>,
+    run: Run<'a>,
     rates: Vec<f64>,
 }
 
@@ -223,7 +225,7 @@ fn parts(scene: &Scene) -> Vec<Row<'_>> {
     let chain = verify_chain_at(leaf, &times, &Verifier::new(trust)).unwrap();
     let digest = *scene.artifact.digests().first().unwrap();
     let signature = scene.bundle.content.signature();
-    let parts: Vec<(&str, Box<dyn FnMut() + '_>)> = vec![
+    let parts: Vec<(&str, Run<'_>)> = vec![
         ("bundle parsed", {
             Box::new(move || drop(Bundle::parse(json.as_bytes()).unwrap()))
         }),

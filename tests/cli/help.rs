@@ -27,6 +27,7 @@ fn help_of_every_command() {
         "sandbox run",
         "sandbox token",
         "sandbox demo",
+        "schema",
         "version",
     ];
     let mut expected = Vec::new();

@@ -39,10 +39,7 @@ fn policy(folder: &Path, case: &Value) -> Result<Policy, Box<dyn Error>> {
             ExpectedContent::Any,
         ));
     }
-    let asked = IdentityMatcher {
-        subject: matcher(&case["identity"])?,
-        issuer: matcher(&case["issuer"])?,
-    };
+    let asked = IdentityMatcher::new(matcher(&case["identity"])?, matcher(&case["issuer"])?);
     let policy = Policy::identities(vec![asked], ExpectedContent::Any);
     policy.ok_or_else(|| "the case asks for nobody".into())
 }
