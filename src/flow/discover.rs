@@ -107,12 +107,36 @@ pub async fn discover<T>(
     budget: &Budget,
     judge: impl Fn(FoundBundle) -> T,
 ) -> Result<Discovery<T>, RegistryError> {
+    let passed_over = |descriptor: &Descriptor| other_type(descriptor).or(attestation(descriptor));
+    search(registry, image, budget, passed_over, judge).await
+}
+
+/// Finds every bundle of an image, attestations too, for whoever wants to see what is there.
+///
+/// # Errors
+/// As [`discover`].
+pub async fn discover_all<T>(
+    registry: &RegistryClient,
+    image: &DigestReference,
+    budget: &Budget,
+    judge: impl Fn(FoundBundle) -> T,
+) -> Result<Discovery<T>, RegistryError> {
+    search(registry, image, budget, other_type, judge).await
+}
+
+async fn search<T>(
+    registry: &RegistryClient,
+    image: &DigestReference,
+    budget: &Budget,
+    passed_over: impl Fn(&Descriptor) -> Option<FindError>,
+    judge: impl Fn(FoundBundle) -> T,
+) -> Result<Discovery<T>, RegistryError> {
     let referrers = registry.referrers(image, None).await?;
     let cut = referrers.too_many();
     let spent = AtomicU64::new(0);
     let found = stream::iter(referrers.descriptors)
         .map(|descriptor| {
-            let (spent, judge) = (&spent, &judge);
+            let (spent, judge, passed_over) = (&spent, &judge, &passed_over);
             async move {
                 let manifest = descriptor.digest;
                 let outcome = match passed_over(&descriptor) {
@@ -130,14 +154,16 @@ pub async fn discover<T>(
 
 /// Judges an entry by what the list says. cosign writes the config's type into fallback indexes, so that
 /// type says nothing.
-fn passed_over(descriptor: &Descriptor) -> Option<FindError> {
+fn other_type(descriptor: &Descriptor) -> Option<FindError> {
     let artifact_type = descriptor.artifact_type.as_deref().unwrap_or_default();
     let may_be_bundle = artifact_type.is_empty()
         || artifact_type == EMPTY_CONFIG
         || artifact_type.starts_with(BUNDLE_TYPE_PREFIX);
-    if !may_be_bundle {
-        return Some(FindError::NotABundle);
-    }
+    (!may_be_bundle).then_some(FindError::NotABundle)
+}
+
+/// Tells an entry that says it is an attestation.
+fn attestation(descriptor: &Descriptor) -> Option<FindError> {
     match descriptor.annotations.get(ANNOTATION_PREDICATE_TYPE) {
         Some(predicate_type) if predicate_type != COSIGN_SIGN_V1 => Some(FindError::Attestation {
             predicate_type: predicate_type.chars().take(200).collect(),
