@@ -164,7 +164,7 @@ pub fn verify_blob(
     let kind = match (&bundle.key_material, policy.signer()) {
         (KeyMaterial::Certificate(leaf), _) => leaf.public_key().kind(),
         (KeyMaterial::PublicKey { .. }, ExpectedSigner::Key(key)) => key.kind(),
-        (KeyMaterial::PublicKey { .. }, ExpectedSigner::Identities(_)) => KeyKind::EcdsaP256,
+        (KeyMaterial::PublicKey { .. }, _) => KeyKind::EcdsaP256,
     };
     let algorithms: Vec<HashAlgorithm> = needed_hashes(&bundle.content, kind);
     let digests = blob.digests(&algorithms)?;

@@ -175,7 +175,8 @@ impl IdentityMatcher {
             .try_for_each(|claim| claim.verify(identity))
     }
 
-    fn describe(&self) -> String {
+    /// Returns the matcher in words; a pattern stands between slashes.
+    pub fn describe(&self) -> String {
         let mut text = format!(
             "{} (issuer {})",
             self.subject.describe(),
@@ -195,6 +196,8 @@ pub enum ExpectedSigner {
     Identities(Vec<IdentityMatcher>),
     /// The holder of this key.
     Key(Box<PublicKey>),
+    /// Whoever has a certificate. No verdict comes of it, see [`crate::verify::Verifier::find_signer`].
+    Anyone,
 }
 
 /// What may have been signed.
@@ -215,6 +218,17 @@ pub enum ExpectedContent {
     },
     /// Any statement or signature about the artifact.
     Any,
+}
+
+impl ExpectedContent {
+    /// Returns what is asked for in a word: `signature`, a predicate type, or `anything`.
+    pub fn describe(&self) -> &str {
+        match self {
+            ExpectedContent::Signature { .. } | ExpectedContent::ArtifactSignature => "signature",
+            ExpectedContent::Attestation { predicate_type } => predicate_type,
+            ExpectedContent::Any => "anything",
+        }
+    }
 }
 
 /// Content that is what was asked for.
@@ -277,6 +291,12 @@ impl Policy {
         Policy::new(ExpectedSigner::Key(Box::new(key)), content)
     }
 
+    /// Asks for nobody: for finding out who has signed, never for accepting it. No other module can make
+    /// one, and [`crate::verify::Verifier::find_signer`] gives no verdict away.
+    pub(super) fn anyone() -> Self {
+        Policy::new(ExpectedSigner::Anyone, ExpectedContent::Any)
+    }
+
     /// Asks for evidence of several operators.
     pub fn with_thresholds(mut self, thresholds: Thresholds) -> Self {
         self.thresholds = thresholds;
@@ -302,6 +322,11 @@ impl Policy {
     /// Returns who is asked for.
     pub fn signer(&self) -> &ExpectedSigner {
         &self.signer
+    }
+
+    /// Returns what is asked for.
+    pub fn content(&self) -> &ExpectedContent {
+        &self.content
     }
 
     /// Verifies that what was signed is what is asked for.
@@ -428,9 +453,13 @@ impl Policy {
             (ExpectedSigner::Key(key), KeyMaterial::PublicKey { .. }) => {
                 Ok(MatchedSigner::Key((**key).clone()))
             }
-            (ExpectedSigner::Identities(_), KeyMaterial::PublicKey { .. }) => {
-                Err(VerifyError::NoCertificate)
+            (ExpectedSigner::Anyone, KeyMaterial::Certificate(leaf)) => {
+                Ok(MatchedSigner::Identity(CertificateIdentity::of(leaf)?))
             }
+            (
+                ExpectedSigner::Identities(_) | ExpectedSigner::Anyone,
+                KeyMaterial::PublicKey { .. },
+            ) => Err(VerifyError::NoCertificate),
             (ExpectedSigner::Key(_), KeyMaterial::Certificate(_)) => {
                 Err(VerifyError::CertificateNotKey)
             }

@@ -326,6 +326,7 @@ const EXITS: [Exit; 22] = [
     Exit::IdentityMismatch,
     Exit::NoCertificate,
     Exit::Token,
+    Exit::NoRule,
     Exit::SignatureInvalid,
     Exit::ContentMismatch,
     Exit::Malformed,
