@@ -3,6 +3,7 @@
 
 mod arguments;
 mod attach;
+mod policy;
 mod policy_arguments;
 mod sandbox;
 mod sign;
@@ -51,6 +52,7 @@ enum Command {
     SignBlob(Box<sign_blob::SignBlobArguments>),
     VerifyBlob(Box<verify_blob::VerifyBlobArguments>),
     Attach(attach::AttachArguments),
+    Policy(policy::PolicyArguments),
     SigningConfig(signing_config::SigningConfigArguments),
     TrustedRoot(trusted_root::TrustedRootArguments),
     Sandbox(sandbox::SandboxArguments),
@@ -85,6 +87,11 @@ impl Context {
 pub(crate) fn fail(error: &dyn Diagnostic) -> Exit {
     output::show_error(error);
     error.exit()
+}
+
+/// Puts an error on the heap, where one of several kinds is meant.
+pub(crate) fn boxed(error: impl Diagnostic + 'static) -> Box<dyn Diagnostic> {
+    Box::new(error)
 }
 
 /// Ends a command that failed as a whole: the error for people, and the document for machines.
@@ -138,6 +145,7 @@ pub fn main() -> Exit {
         Command::SignBlob(arguments) => sign_blob::run(*arguments, &context),
         Command::VerifyBlob(arguments) => verify_blob::run(*arguments, &context),
         Command::Attach(arguments) => attach::run(arguments, &context),
+        Command::Policy(arguments) => policy::run(arguments, &context),
         Command::SigningConfig(arguments) => signing_config::run(arguments, &context),
         Command::TrustedRoot(arguments) => trusted_root::run(arguments, &context),
         Command::Sandbox(arguments) => sandbox::run(arguments, &context),

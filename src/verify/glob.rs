@@ -99,15 +99,10 @@ impl Glob {
         &self.source
     }
 
-    /// Returns whether a repository of a registry is meant. Letter case of the registry and the port of
-    /// HTTPS make no difference to who answers, and none here.
+    /// Returns whether a repository of a registry is meant.
     pub fn matches_image(&self, registry: &str, repository: &str) -> bool {
-        let registry = registry.to_ascii_lowercase();
-        let registry = registry.strip_suffix(":443").unwrap_or(&registry);
-        let components: Vec<&str> = std::iter::once(registry)
-            .chain(repository.split('/'))
-            .collect();
-        across(&self.parts, &components)
+        let name = image_name(registry, repository);
+        across(&self.parts, &name.split('/').collect::<Vec<_>>())
     }
 
     /// Returns whether a file is meant, by the path as given: `.` components and doubled slashes count for
@@ -123,6 +118,14 @@ impl Glob {
             .collect();
         components.is_some_and(|components| across(&self.parts, &components))
     }
+}
+
+/// Returns the name that patterns are matched with. Letter case of the registry and the port of HTTPS make no
+/// difference to who answers, and none here.
+pub fn image_name(registry: &str, repository: &str) -> String {
+    let registry = registry.to_ascii_lowercase();
+    let registry = registry.strip_suffix(":443").unwrap_or(&registry);
+    format!("{registry}/{repository}")
 }
 
 fn refuse(pattern: &str, reason: &'static str) -> GlobError {

@@ -7,13 +7,15 @@
 pub mod draft;
 mod parse;
 
-pub use parse::{Fault, PolicyFileError, Position};
+pub use parse::{Fault, PolicyFileError, Position, is_predicate_type};
+
+use std::collections::BTreeMap;
 
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::verify::error::VerifyError;
-use crate::verify::glob::{FileName, Glob};
+use crate::verify::glob::{FileName, Glob, image_name};
 use crate::verify::policy::ExpectedSigner;
-use crate::verify::{Policy, Thresholds, Waiver};
+use crate::verify::{ExpectedContent, Policy, Thresholds, Waiver};
 
 /// Version of the format.
 pub const VERSION: i64 = 1;
@@ -117,6 +119,14 @@ impl Rule {
         }
     }
 
+    /// Returns the annotations that a signature must carry.
+    pub fn annotations(&self) -> BTreeMap<String, String> {
+        match self.any_policy().content() {
+            ExpectedContent::Signature { annotations } => annotations.clone(),
+            _ => BTreeMap::new(),
+        }
+    }
+
     /// Returns how many operators must vouch.
     pub fn thresholds(&self) -> Thresholds {
         self.any_policy().thresholds()
@@ -187,7 +197,7 @@ impl Expectation {
     pub fn of_image(&self, registry: &str, repository: &str) -> Result<Vec<&Requirement>, NoRule> {
         let matching = |rule: &&Rule| rule.image_pattern(registry, repository).is_some();
         self.required(matching, Rule::of_images, "images", || {
-            format!("{registry}/{repository}")
+            image_name(registry, repository)
         })
     }
 

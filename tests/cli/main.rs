@@ -6,6 +6,8 @@ mod faults;
 mod help;
 mod hostile;
 mod output;
+mod policy;
+mod policy_init;
 mod sandbox;
 mod sign;
 mod sign_blob;

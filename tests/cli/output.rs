@@ -317,7 +317,7 @@ fn usage_errors_of_the_command_line() {
     }
 }
 
-const EXITS: [Exit; 22] = [
+const EXITS: [Exit; 23] = [
     Exit::Accepted,
     Exit::Usage,
     Exit::File,

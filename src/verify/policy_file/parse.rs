@@ -398,6 +398,15 @@ fn globs(
         .collect()
 }
 
+/// Returns whether a text can be a predicate type here, which is a URI: a word without a scheme is a slip, and
+/// would never be met.
+pub fn is_predicate_type(text: &str) -> bool {
+    let is_uri = text.split_once(':').is_some_and(|(scheme, rest)| {
+        !scheme.is_empty() && scheme.chars().all(char::is_alphanumeric) && !rest.is_empty()
+    });
+    is_uri && text != COSIGN_SIGN_V1
+}
+
 /// Reads what is required; a signature where nothing is said.
 fn requires(given: List) -> Result<Vec<String>, Found> {
     let given = list("requires", given)?;
@@ -407,15 +416,11 @@ fn requires(given: List) -> Result<Vec<String>, Found> {
     let mut requires = Vec::new();
     for one in given {
         let (span, found) = (one.span(), one.into_inner());
-        // Predicate types are URIs; a word without a scheme is a slip, and would never be met.
-        let is_uri = found.split_once(':').is_some_and(|(scheme, rest)| {
-            !scheme.is_empty() && scheme.chars().all(char::is_alphanumeric) && !rest.is_empty()
-        });
         let reason = if requires.contains(&found) {
             Some("is required twice")
         } else if found == COSIGN_SIGN_V1 {
             Some("is written \"signature\"")
-        } else if found != SIGNATURE && !is_uri {
+        } else if found != SIGNATURE && !is_predicate_type(&found) {
             Some("is neither \"signature\" nor a predicate type, which is a URI")
         } else {
             None
