@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::policy;
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::attach::AttachedBundle;
 use crate::flow::sign_blob::SignedBlob;
@@ -94,12 +95,17 @@ pub fn claimed<E: Diagnostic>(
     )
 }
 
-/// A verdict as JSON: who, when, where it is logged, and why that is believed.
-pub fn verified(bundle: &VerifiedBundle) -> Value {
-    let signer = match bundle.signer() {
+/// Who signed, as JSON.
+pub(super) fn signer(signer: &MatchedSigner) -> Value {
+    match signer {
         MatchedSigner::Identity(found) => identity(found),
         MatchedSigner::Key(key) => json!({ "key": key.fingerprint().to_string() }),
-    };
+    }
+}
+
+/// A verdict as JSON: who, when, where it is logged, and why that is believed.
+pub fn verified(bundle: &VerifiedBundle) -> Value {
+    let signer = signer(bundle.signer());
     let entries: Vec<Value> = bundle
         .entries()
         .iter()
@@ -222,6 +228,8 @@ fn image_verdict(verdict: &ImageVerdict) -> Value {
                 ],
             )
         })
+        .zip(&verdict.accepted)
+        .map(|(signature, accepted)| policy::with_judgements(signature, &accepted.rules))
         .collect();
     let refused: Vec<Value> = verdict
         .refused
@@ -230,15 +238,19 @@ fn image_verdict(verdict: &ImageVerdict) -> Value {
             let reason = match &refused.reason {
                 Refusal::Verify(reason) => error(reason),
                 Refusal::Find(reason) => error(reason),
+                Refusal::OtherRule => {
+                    json!({ "code": "policy-other-rule", "message": policy::OTHER_RULE })
+                }
             };
-            json!({
+            let refusal = json!({
                 "manifestDigest": refused.manifest.to_string(),
                 "reason": reason,
                 "checks": checks(refused.explanation.as_ref()),
-            })
+            });
+            policy::with_judgements(refusal, &refused.rules)
         })
         .collect();
-    json!({
+    let image = json!({
         "image": verdict.given,
         "reference": verdict.image.as_ref().map(ToString::to_string),
         "digest": verdict.image.as_ref().map(|image| image.digest().to_string()),
@@ -247,7 +259,8 @@ fn image_verdict(verdict: &ImageVerdict) -> Value {
         "signatures": signatures,
         "refused": refused,
         "error": verdict.error.as_ref().map(|found| error(found)),
-    })
+    });
+    policy::with_verdicts(image, &verdict.rules)
 }
 
 fn attached(attached: &Attached) -> Value {

@@ -35,7 +35,7 @@ pub fn of_refused(refused: &RefusedSignature) -> Vec<String> {
                 shown(&error.to_string())
             )]
         }
-        (Refusal::Verify(_), None) => Vec::new(),
+        (Refusal::Verify(_) | Refusal::OtherRule, None) => Vec::new(),
     }
 }
 

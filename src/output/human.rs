@@ -1,5 +1,6 @@
 //! Text for people. Whatever came from outside is shown without control characters.
 
+use super::policy;
 use crate::diagnostic::Diagnostic;
 use crate::flow::Event;
 use crate::flow::verify_image::{ImageVerdict, Refusal};
@@ -142,6 +143,7 @@ pub fn image_verdict(verdict: &ImageVerdict) -> Vec<String> {
     }
     for accepted in &verdict.accepted {
         lines.extend(verified(&accepted.verified));
+        lines.extend(policy::met(&accepted.rules));
     }
     lines
 }
@@ -155,6 +157,7 @@ pub fn refusals(verdict: &ImageVerdict) -> Vec<String> {
             let reason = match &refused.reason {
                 Refusal::Verify(error) => error.to_string(),
                 Refusal::Find(error) => error.to_string(),
+                Refusal::OtherRule => policy::OTHER_RULE.to_owned(),
             };
             format!("  {}: {}", refused.manifest, plain(&reason))
         })
