@@ -123,6 +123,9 @@ impl Diagnostic for UsageError {
     }
 }
 
+/// An option as it would be typed, with its value if it takes one.
+pub(crate) type Typed = (&'static str, Option<String>);
+
 /// Annotations, `-a key=value`.
 #[derive(Debug, Args)]
 pub(crate) struct AnnotationArguments {
@@ -164,11 +167,11 @@ pub(crate) struct TrustArguments {
 
 impl TrustArguments {
     /// Returns the options as they would be typed.
-    pub fn words(&self) -> Vec<String> {
-        match &self.trusted_root {
-            Some(path) => vec!["--trusted-root".to_owned(), path.display().to_string()],
-            None => Vec::new(),
-        }
+    pub fn words(&self) -> Vec<Typed> {
+        let path = self.trusted_root.as_ref();
+        path.map(|path| ("--trusted-root", Some(path.display().to_string())))
+            .into_iter()
+            .collect()
     }
 
     /// Returns where the trusted root is.

@@ -85,6 +85,9 @@ pub(crate) fn run(arguments: AttachArguments, context: &Context) -> Exit {
         Ok(trust) => trust,
         Err(error) => return fail_with(output, COMMAND, &error),
     };
+    for warning in &trust.warnings {
+        output.warn(warning);
+    }
     let http = HttpClient::new();
     let registry = arguments.registry.client(&http);
     let report = context.report();

@@ -1,22 +1,25 @@
 //! Arguments that say whom and what is expected, and how much evidence.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::arguments::UsageError;
+use super::arguments::{Typed, UsageError};
 use super::boxed;
 use crate::crypto::PublicKey;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, shell_option, shell_quoted};
 use crate::flow::policy::read_policy;
 use crate::format::certificate_identity::claim_names;
 use crate::format::limits;
 use crate::host::files::read_bounded;
-use crate::verify::error::shell_quoted;
+use crate::verify::error::signer_options;
 use crate::verify::policy::{ClaimMatcher, ValueMatcher};
 use crate::verify::policy_file::Expectation;
-use crate::verify::{ExpectedContent, IdentityMatcher, Policy, Thresholds, VerifyError, Waiver};
+use crate::verify::{
+    ExpectedContent, ExpectedSigner, IdentityMatcher, Policy, Thresholds, VerifyError, Waiver,
+};
 
 /// Whose signature is accepted.
 #[derive(Debug, Args)]
@@ -95,7 +98,7 @@ impl IdentityArguments {
         )?;
         let claims = self.claims()?;
         let missing = match (subjects.is_empty(), issuers.is_empty()) {
-            (true, true) => "--certificate-identity and --certificate-oidc-issuer",
+            (true, true) => "--certificate-identity and --certificate-oidc-issuer, or --key",
             (true, false) => "--certificate-identity, or --certificate-identity-regexp",
             (false, true) => "--certificate-oidc-issuer, or --certificate-oidc-issuer-regexp",
             (false, false) => "",
@@ -127,39 +130,52 @@ impl IdentityArguments {
             })?;
             claims.push(ClaimMatcher::new(name, value).ok_or_else(wrong)?);
         }
-        let github = [
-            (
-                "github-workflow-trigger",
-                "--certificate-github-workflow-trigger",
-                &self.certificate_github_workflow_trigger,
-            ),
-            (
-                "github-workflow-sha",
-                "--certificate-github-workflow-sha",
-                &self.certificate_github_workflow_sha,
-            ),
-            (
-                "github-workflow-name",
-                "--certificate-github-workflow-name",
-                &self.certificate_github_workflow_name,
-            ),
-            (
-                "github-workflow-repository",
-                "--certificate-github-workflow-repository",
-                &self.certificate_github_workflow_repository,
-            ),
-            (
-                "github-workflow-ref",
-                "--certificate-github-workflow-ref",
-                &self.certificate_github_workflow_ref,
-            ),
-        ];
-        for (name, flag, value) in github {
+        for (name, flag, value) in self.github() {
             let Some(value) = value else { continue };
             let value = ValueMatcher::exact(value).ok_or(UsageError::Empty { flag })?;
             claims.extend(ClaimMatcher::new(name, value));
         }
         Ok(claims)
+    }
+
+    /// The claims that have options of their own: claim, option, value.
+    fn github(&self) -> [(&'static str, &'static str, Option<&str>); 5] {
+        [
+            (
+                "github-workflow-trigger",
+                "--certificate-github-workflow-trigger",
+                self.certificate_github_workflow_trigger.as_deref(),
+            ),
+            (
+                "github-workflow-sha",
+                "--certificate-github-workflow-sha",
+                self.certificate_github_workflow_sha.as_deref(),
+            ),
+            (
+                "github-workflow-name",
+                "--certificate-github-workflow-name",
+                self.certificate_github_workflow_name.as_deref(),
+            ),
+            (
+                "github-workflow-repository",
+                "--certificate-github-workflow-repository",
+                self.certificate_github_workflow_repository.as_deref(),
+            ),
+            (
+                "github-workflow-ref",
+                "--certificate-github-workflow-ref",
+                self.certificate_github_workflow_ref.as_deref(),
+            ),
+        ]
+    }
+
+    /// Returns the names of the claims that are asked for, each once.
+    fn claims_asked_for(&self) -> BTreeSet<&str> {
+        let given = self.certificate_claim.iter();
+        let given = given.filter_map(|claim| claim.split_once('=').map(|(name, _)| name));
+        let github = self.github().into_iter();
+        let github = github.filter_map(|(name, _, value)| value.map(|_| name));
+        given.chain(github).collect()
     }
 }
 
@@ -226,8 +242,8 @@ pub(crate) struct EvidenceArguments {
 
 impl EvidenceArguments {
     /// Returns the options that change the verdict, as they would be typed.
-    pub fn words(&self) -> Vec<String> {
-        let mut words = Vec::new();
+    pub fn words(&self) -> Vec<Typed> {
+        let mut words: Vec<Typed> = Vec::new();
         let counts = [
             ("--log-threshold", self.log_threshold.get(), 1),
             ("--timestamp-threshold", self.timestamp_threshold, 0),
@@ -235,7 +251,7 @@ impl EvidenceArguments {
         ];
         for (flag, count, usual) in counts {
             if count != usual {
-                words.extend([flag.to_owned(), count.to_string()]);
+                words.push((flag, Some(count.to_string())));
             }
         }
         let waived = [
@@ -243,13 +259,20 @@ impl EvidenceArguments {
             (self.insecure_ignore_sct, Waiver::SignedCertificateTimestamp),
         ];
         for (_, waiver) in waived.iter().filter(|(asked, _)| *asked) {
-            words.push(waiver.flag().to_owned());
+            words.push((waiver.flag(), None));
         }
         words
     }
 
     /// Asks for this much evidence.
     pub fn apply(&self, policy: Policy) -> Result<Policy, UsageError> {
+        let asks_for_scts = self.insecure_ignore_sct || self.sct_threshold > NonZeroUsize::MIN;
+        if asks_for_scts && matches!(policy.signer(), ExpectedSigner::Key(_)) {
+            return Err(UsageError::Conflict {
+                what: "a key has no certificate that could have been promised to be public",
+                hint: "leave out --sct-threshold and --insecure-ignore-sct with --key",
+            });
+        }
         let mut policy = policy.with_thresholds(Thresholds {
             log: self.log_threshold,
             timestamp: self.timestamp_threshold,
@@ -323,11 +346,13 @@ impl PolicyFileArguments {
     }
 }
 
-/// Returns the command that would accept the signer who was refused; `None` if the signer is not why.
+/// Returns the command that would accept the signer who was refused; `None` if the signer is not why, or if
+/// a name cannot be shown as it is. Claims that were asked for are asked for as the certificate has them.
 pub(crate) fn accepting_command(
     command: &str,
     target: &str,
-    others: &[String],
+    identity: &IdentityArguments,
+    others: &[Typed],
     error: &VerifyError,
 ) -> Option<String> {
     let (VerifyError::IdentityMismatch { found, .. }
@@ -337,17 +362,27 @@ pub(crate) fn accepting_command(
     else {
         return None;
     };
-    let mut text = "keyless".to_owned();
-    let signer = [
-        "--certificate-identity",
-        &found.subject,
-        "--certificate-oidc-issuer",
-        &found.issuer,
-    ];
-    let others = others.iter().map(String::as_str);
-    for word in [command, target].into_iter().chain(signer).chain(others) {
-        text.push(' ');
-        text.push_str(&shell_quoted(word));
+    let mut words = vec![format!("keyless {command}")];
+    // A target that looks like an option stands behind all of them.
+    let is_option = target.starts_with('-') && target != "-";
+    if !is_option {
+        words.push(shell_quoted(target));
     }
-    Some(text)
+    words.push(signer_options(found)?);
+    for name in identity.claims_asked_for() {
+        if let Some(value) = found.claim(name) {
+            let claim = format!("{name}={value}");
+            words.push(shell_option("--certificate-claim", &claim)?);
+        }
+    }
+    for (flag, value) in others {
+        words.push(match value {
+            Some(value) => shell_option(flag, value)?,
+            None => (*flag).to_owned(),
+        });
+    }
+    if is_option {
+        words.push(format!("-- {}", shell_quoted(target)));
+    }
+    Some(words.join(" "))
 }

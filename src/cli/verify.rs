@@ -8,16 +8,15 @@ use super::arguments::{
 use super::policy_arguments::{
     EvidenceArguments, IdentityArguments, PolicyFileArguments, accepting_command,
 };
-use super::{Context, boxed, fail, fail_with, finish, run_async};
+use super::{Context, boxed, fail, fail_with, finish, refuse, run_async};
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::rules::Unmet;
 use crate::flow::trust;
 use crate::flow::verify_image::{
     ImageError, ImageRequest, ImageVerdict, claimed_signers, verify_images,
 };
-use crate::format::certificate_identity::CertificateIdentity;
 use crate::net::HttpClient;
-use crate::net::registry::ImageReference;
+use crate::net::registry::{ImageReference, RegistryClient, RegistryError};
 use crate::output::human::{self, plain};
 use crate::output::{Format, Output, document, explain, note, policy};
 use crate::verify::ExpectedContent;
@@ -85,7 +84,7 @@ pub(crate) fn run(arguments: VerifyArguments, context: &Context) -> Exit {
         Err(error) => return fail_with(output, "verify", &error),
     };
     for warning in &trust.warnings {
-        note(format!("warning: {}", plain(warning)));
+        output.warn(warning);
     }
     let request = ImageRequest {
         expectation: &expectation,
@@ -134,28 +133,25 @@ impl VerifyArguments {
         };
         let mut others = self.trust.words();
         for annotation in &self.annotations.annotations {
-            others.extend(["-a".to_owned(), annotation.clone()]);
+            others.push(("--annotations", Some(annotation.clone())));
         }
         others.extend(self.evidence.words());
         if self.registry.allow_http_registry {
-            others.push("--allow-http-registry".to_owned());
+            others.push(("--allow-http-registry", None));
         }
-        accepting_command("verify", &verdict.given, &others, error)
+        accepting_command("verify", &verdict.given, &self.identity, &others, error)
     }
 }
 
 /// Lists who claims to have signed, so that the user can say whom to expect.
 async fn show_claimed(
-    registry: &crate::net::registry::RegistryClient,
+    registry: &RegistryClient,
     references: &[ImageReference],
-) -> Vec<(String, Vec<CertificateIdentity>)> {
+) -> Vec<document::Claimed<RegistryError>> {
     let mut claimed = Vec::new();
     for reference in references {
         let found = claimed_signers(registry, reference).await;
-        if let Ok(signers) = &found {
-            claimed.push((reference.to_string(), signers.clone()));
-        }
-        match found {
+        match &found {
             Ok(signers) if signers.is_empty() => note(format!(
                 "{}: no signer found",
                 plain(&reference.to_string())
@@ -165,14 +161,15 @@ async fn show_claimed(
                     "{}: signed, by their own word and not verified, by",
                     plain(&reference.to_string())
                 ));
-                for line in human::claimed(&signers) {
+                for line in human::claimed(signers) {
                     note(line);
                 }
             }
             Err(error) => {
-                fail(&error);
+                fail(error);
             }
         }
+        claimed.push((reference.to_string(), found));
     }
     claimed
 }
@@ -187,39 +184,21 @@ fn show(mut output: Output, verdicts: &[ImageVerdict], arguments: &VerifyArgumen
                 Some(_) => note(line),
             }
         }
-        for told in verdict
-            .accepted
-            .iter()
-            .filter_map(|s| s.explanation.as_ref())
-        {
-            for line in explain::lines(told) {
-                output.line(line);
+        if arguments.evidence.explain {
+            for accepted in &verdict.accepted {
+                for line in explain::of_accepted(accepted) {
+                    output.line(line);
+                }
             }
-        }
-        for line in verdict
-            .accepted
-            .iter()
-            .flat_map(|s| policy::explained(&s.rules))
-        {
-            output.line(line);
-        }
-        for refused in &verdict.refused {
-            let told = refused.explanation.iter().flat_map(explain::lines);
-            let lines: Vec<String> = told.chain(policy::explained(&refused.rules)).collect();
-            if !lines.is_empty() {
-                note(format!("{}:", refused.manifest));
-            }
-            for line in lines {
+            for line in verdict.refused.iter().flat_map(explain::of_refused) {
                 note(line);
             }
         }
         if let Some(error) = &verdict.error {
-            exit = exit.worst(fail(error));
-            if verdict.rules.len() > 1 {
-                note("rules that are about it:");
-                for line in policy::verdicts(&verdict.rules) {
-                    note(format!("  {line}"));
-                }
+            let accepting = arguments.accepting(verdict);
+            exit = exit.worst(refuse(error, accepting.as_deref()));
+            for line in policy::unmet(&verdict.rules) {
+                note(line);
             }
             if verdict.refused.len() > 1 {
                 note("what is attached:");
@@ -232,9 +211,6 @@ fn show(mut output: Output, verdicts: &[ImageVerdict], arguments: &VerifyArgumen
                         verdict.refused.len() - 20
                     ));
                 }
-            }
-            if let Some(command) = arguments.accepting(verdict) {
-                note(format!("if this signer is intended: {}", plain(&command)));
             }
         }
     }

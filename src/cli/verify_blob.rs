@@ -8,8 +8,8 @@ use super::arguments::{TrustArguments, UsageError};
 use super::policy_arguments::{
     EvidenceArguments, IdentityArguments, PolicyFileArguments, accepting_command,
 };
-use super::{Context, fail, fail_with, finish};
-use crate::diagnostic::Exit;
+use super::{Context, fail, finish, refuse};
+use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::sign_blob::BlobSource;
 use crate::flow::trust;
 use crate::flow::verify_blob::{VerifyBlobError, find_bundle, read_bundle, verify_blob};
@@ -18,7 +18,7 @@ use crate::format::bundle::KeyMaterial;
 use crate::format::certificate_identity::CertificateIdentity;
 use crate::output::human::{self, plain};
 use crate::output::{Format, Output, document, explain, failure, note, policy};
-use crate::verify::ExpectedContent;
+use crate::verify::{ExpectedContent, Explanation};
 
 /// Verify a file against its bundle. Needs no network.
 ///
@@ -73,11 +73,11 @@ pub(crate) fn run(arguments: VerifyBlobArguments, context: &Context) -> Exit {
             what: "several bundles are given without a policy file",
             hint: "one bundle is judged at a time; rules of a policy may ask for several",
         };
-        return fail_with(output, COMMAND, &error);
+        return fail_with(output, &error);
     }
     let bundle = match find_bundle(&blob, arguments.bundle.first().map(PathBuf::as_path)) {
         Ok(bundle) => bundle,
-        Err(error) => return fail_with(output, COMMAND, &error),
+        Err(error) => return fail_with(output, &error),
     };
     let content = if arguments.any_statement {
         ExpectedContent::Any
@@ -97,19 +97,20 @@ pub(crate) fn run(arguments: VerifyBlobArguments, context: &Context) -> Exit {
                 for line in human::claimed(&signers) {
                     note(line);
                 }
-                let claimed = [(arguments.file.clone(), signers)];
+                let claimed: [document::Claimed<UsageError>; 1] =
+                    [(arguments.file.clone(), Ok(signers))];
                 output.document(&document::claimed(COMMAND, &error, &claimed));
                 return finish(output, fail(&error));
             }
-            return fail_with(output, COMMAND, &error);
+            return fail_with(output, &error);
         }
     };
     let trust = match trust::trusted_root(&arguments.trust.source()) {
         Ok(trust) => trust,
-        Err(error) => return fail_with(output, COMMAND, &error),
+        Err(error) => return fail_with(output, &error),
     };
     for warning in &trust.warnings {
-        note(format!("warning: {}", plain(warning)));
+        output.warn(warning);
     }
     let mut explanation = None;
     let told = arguments.evidence.explain.then_some(&mut explanation);
@@ -131,15 +132,7 @@ pub(crate) fn run(arguments: VerifyBlobArguments, context: &Context) -> Exit {
                 note(line);
             }
             let accepting = arguments.accepting(&error);
-            let mut document = failure(COMMAND, &error);
-            document["acceptingCommand"] = accepting.clone().into();
-            document["checks"] = document::checks(explanation.as_ref());
-            output.document(&document);
-            let exit = fail(&error);
-            if let Some(command) = accepting {
-                note(format!("if this signer is intended: {}", plain(&command)));
-            }
-            finish(output, exit)
+            fail_told(output, &error, accepting, explanation.as_ref())
         }
     }
 }
@@ -153,14 +146,14 @@ fn run_rules(
 ) -> Exit {
     let expectation = match PolicyFileArguments::rules(path, &arguments.evidence) {
         Ok(expectation) => expectation,
-        Err(error) => return fail_with(output, COMMAND, error.as_ref()),
+        Err(error) => return fail_with(output, error.as_ref()),
     };
     let trust = match trust::trusted_root(&arguments.trust.source()) {
         Ok(trust) => trust,
-        Err(error) => return fail_with(output, COMMAND, &error),
+        Err(error) => return fail_with(output, &error),
     };
     for warning in &trust.warnings {
-        note(format!("warning: {}", plain(warning)));
+        output.warn(warning);
     }
     let request = BlobRequest {
         expectation: &expectation,
@@ -169,7 +162,7 @@ fn run_rules(
     };
     let verdict = match verify_blob_by_rules(blob, &arguments.bundle, &request) {
         Ok(verdict) => verdict,
-        Err(error) => return fail_with(output, COMMAND, &error),
+        Err(error) => return fail_with(output, &error),
     };
     output.document(&policy::blob_document(&arguments.file, &verdict));
     let Some(error) = &verdict.error else {
@@ -183,12 +176,30 @@ fn run_rules(
         note(line);
     }
     let exit = fail(error);
-    if verdict.rules.len() > 1 {
-        note("rules that are about it:");
-        for line in policy::verdicts(&verdict.rules) {
-            note(format!("  {line}"));
-        }
+    for line in policy::unmet(&verdict.rules) {
+        note(line);
     }
+    finish(output, exit)
+}
+
+/// Ends a command that came to no verdict.
+fn fail_with(output: Output, error: &dyn Diagnostic) -> Exit {
+    fail_told(output, error, None, None)
+}
+
+fn fail_told(
+    mut output: Output,
+    error: &dyn Diagnostic,
+    accepting: Option<String>,
+    explanation: Option<&Explanation>,
+) -> Exit {
+    let mut document = failure(COMMAND, error);
+    document["acceptingCommand"] = accepting.clone().into();
+    document["checks"] = document::checks(explanation);
+    document["rules"] = policy::verdicts_json(&[]);
+    document["refused"] = Vec::<()>::new().into();
+    output.document(&document);
+    let exit = refuse(error, accepting.as_deref());
     finish(output, exit)
 }
 
@@ -200,12 +211,12 @@ impl VerifyBlobArguments {
         };
         let mut others = self.trust.words();
         for bundle in &self.bundle {
-            others.extend(["--bundle".to_owned(), bundle.display().to_string()]);
+            others.push(("--bundle", Some(bundle.display().to_string())));
         }
         if self.any_statement {
-            others.push("--any-statement".to_owned());
+            others.push(("--any-statement", None));
         }
         others.extend(self.evidence.words());
-        accepting_command("verify-blob", &self.file, &others, error)
+        accepting_command(COMMAND, &self.file, &self.identity, &others, error)
     }
 }

@@ -7,7 +7,7 @@ use futures_util::stream;
 use tokio::sync::Semaphore;
 
 use crate::crypto::Digest;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Exit};
 use crate::format::bundle::{Bundle, BundleError, BundleVersion};
 use crate::format::oci::{
     ANNOTATION_PREDICATE_TYPE, BUNDLE_TYPE_PREFIX, Descriptor, Document, EMPTY_CONFIG,
@@ -72,14 +72,38 @@ pub enum FindError {
     },
 }
 
-impl FindError {
-    /// Returns the error's stable name.
-    pub fn code(&self) -> &'static str {
+impl Diagnostic for FindError {
+    fn code(&self) -> &'static str {
         match self {
             FindError::Registry(error) => error.code(),
             FindError::Bundle(error) => error.code(),
             FindError::NotABundle => "not-a-bundle",
             FindError::Attestation { .. } => "not-a-signature",
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            FindError::Registry(error) => error.exit(),
+            FindError::Bundle(error) => error.exit(),
+            FindError::NotABundle | FindError::Attestation { .. } => Exit::NoSignature,
+        }
+    }
+
+    fn details(&self) -> Vec<(&'static str, String)> {
+        match self {
+            FindError::Registry(error) => error.details(),
+            FindError::Bundle(error) => error.details(),
+            FindError::NotABundle => Vec::new(),
+            FindError::Attestation { predicate_type } => vec![("found", predicate_type.clone())],
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            FindError::Registry(error) => error.hint(),
+            FindError::Bundle(error) => error.hint(),
+            FindError::NotABundle | FindError::Attestation { .. } => None,
         }
     }
 }

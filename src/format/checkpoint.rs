@@ -211,4 +211,37 @@ mod tests {
             assert!(Checkpoint::parse(&bad).is_err(), "{bad:?}");
         }
     }
+
+    #[test]
+    fn an_empty_tree_and_a_long_note_are_read() {
+        let root = "5iaX4xK6PMnp4ZFTP4iywMcwLgaTjzgRTkrTOUFIrfY=";
+        let parse = |text: &str| Checkpoint::parse(text);
+        let empty = parse(&format!("o\n0\n{root}\n\n\u{2014} o AAAAAAA=\n")).unwrap();
+        assert_eq!(empty.tree_size, 0);
+        assert_eq!(empty.note, Checkpoint::note_text("o", 0, &empty.root_hash));
+        let long = |len: usize| {
+            let rest = format!("o\n1\n{root}\n\n\n\u{2014} o AAAAAAA=\n");
+            rest.replacen(
+                "\n\n\n",
+                &format!("\n{}\n\n", "x".repeat(len - rest.len())),
+                1,
+            )
+        };
+        assert_eq!(long(limits::CHECKPOINT_LEN).len(), limits::CHECKPOINT_LEN);
+        assert!(parse(&long(limits::CHECKPOINT_LEN)).is_ok());
+        let reason = "longer than 16 KiB";
+        assert_eq!(
+            parse(&long(limits::CHECKPOINT_LEN + 1)),
+            Err(CheckpointError { reason })
+        );
+    }
+
+    #[test]
+    fn a_signature_line_has_a_name_without_blanks() {
+        let good = "o\n1\n5iaX4xK6PMnp4ZFTP4iywMcwLgaTjzgRTkrTOUFIrfY=\n\n\u{2014} o AAAAAAA=\n";
+        for line in ["\u{2014} o x AAAAAAA=", "\u{2014}  AAAAAAA="] {
+            let bad = good.replace("\u{2014} o AAAAAAA=", line);
+            assert!(Checkpoint::parse(&bad).is_err(), "{bad:?}");
+        }
+    }
 }

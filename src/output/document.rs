@@ -1,4 +1,5 @@
-//! The JSON documents, version 1: complete, so that whatever people see a machine can read.
+//! The JSON documents, version 1: complete, so that whatever people see a machine can read. `schema.json`
+//! beside this file describes them.
 
 use serde_json::{Map, Value, json};
 
@@ -63,18 +64,25 @@ fn identity(identity: &CertificateIdentity) -> Value {
     json!({ "identity": identity.subject, "issuer": identity.issuer, "claims": claims })
 }
 
+/// An image or file, and who claims to have signed it, or why that cannot be said.
+pub type Claimed<E> = (String, Result<Vec<CertificateIdentity>, E>);
+
 /// The document of a command that was not told whom to expect: the error, and who claims to have signed
 /// what. Nothing of it is verified.
-pub fn claimed(
+pub fn claimed<E: Diagnostic>(
     command: &str,
     failure: &dyn Diagnostic,
-    signers: &[(String, Vec<CertificateIdentity>)],
+    claimed: &[Claimed<E>],
 ) -> Value {
-    let claimed: Vec<Value> = signers
+    let claimed: Vec<Value> = claimed
         .iter()
-        .map(|(signed, signers)| {
-            let signers: Vec<Value> = signers.iter().map(identity).collect();
-            json!({ "signed": signed, "signers": signers })
+        .map(|(signed, found)| {
+            let signers = found.as_deref().unwrap_or_default();
+            json!({
+                "signed": signed,
+                "signers": signers.iter().map(identity).collect::<Vec<_>>(),
+                "error": found.as_ref().err().map(|found| error(found)),
+            })
         })
         .collect();
     head(
@@ -146,12 +154,12 @@ pub fn verified(bundle: &VerifiedBundle) -> Value {
         SignerEvidence::Key(_) => (Value::Null, Value::Null),
     };
     let statement = bundle.signature().statement();
-    let annotations: Map<String, Value> = bundle
-        .annotations()
-        .iter()
-        .flatten()
-        .map(|(key, value)| (key.clone(), value.as_str().into()))
-        .collect();
+    // What all subjects that are the artifact agree about; usually there is one.
+    let mut annotations = bundle.annotations().first().cloned().unwrap_or_default();
+    annotations.retain(|key, value| {
+        let mut subjects = bundle.annotations().iter();
+        subjects.all(|subject| subject.get(key) == Some(value))
+    });
     let waived: Vec<&str> = bundle
         .waivers()
         .into_iter()
@@ -162,11 +170,13 @@ pub fn verified(bundle: &VerifiedBundle) -> Value {
         "waived": waived,
         "predicateType": statement.map(|statement| statement.predicate_type.as_str()),
         "annotations": annotations,
+        "subjectAnnotations": bundle.annotations(),
         "logEntries": entries,
         "timestamps": timestamps,
         "observedTimes": times,
         "certificateAuthority": authority,
         "signedCertificateTimestamps": sct,
+        "checks": null,
     })
 }
 
@@ -215,11 +225,10 @@ fn image_verdict(verdict: &ImageVerdict) -> Value {
                     ),
                     ("bundleDigest", accepted.bundle.to_string().into()),
                     ("checks", checks(accepted.explanation.as_ref())),
+                    ("rules", policy::judgements_json(&accepted.rules)),
                 ],
             )
         })
-        .zip(&verdict.accepted)
-        .map(|(signature, accepted)| policy::with_judgements(signature, &accepted.rules))
         .collect();
     let refused: Vec<Value> = verdict
         .refused
@@ -227,22 +236,18 @@ fn image_verdict(verdict: &ImageVerdict) -> Value {
         .map(|refused| {
             let reason = match &refused.reason {
                 Refusal::Verify(reason) => error(reason),
-                Refusal::Find(reason) => {
-                    json!({ "code": reason.code(), "message": reason.to_string() })
-                }
-                Refusal::OtherRule => {
-                    json!({ "code": "policy-other-rule", "message": policy::OTHER_RULE })
-                }
+                Refusal::Find(reason) => error(reason),
+                Refusal::OtherRule(reason) => error(reason),
             };
-            let refusal = json!({
+            json!({
                 "manifestDigest": refused.manifest.to_string(),
                 "reason": reason,
                 "checks": checks(refused.explanation.as_ref()),
-            });
-            policy::with_judgements(refusal, &refused.rules)
+                "rules": policy::judgements_json(&refused.rules),
+            })
         })
         .collect();
-    let image = json!({
+    json!({
         "image": verdict.given,
         "reference": verdict.image.as_ref().map(ToString::to_string),
         "digest": verdict.image.as_ref().map(|image| image.digest().to_string()),
@@ -250,9 +255,9 @@ fn image_verdict(verdict: &ImageVerdict) -> Value {
         "exitCode": verdict.exit().code(),
         "signatures": signatures,
         "refused": refused,
+        "rules": policy::verdicts_json(&verdict.rules),
         "error": verdict.error.as_ref().map(|found| error(found)),
-    });
-    policy::with_verdicts(image, &verdict.rules)
+    })
 }
 
 fn attached(attached: &Attached) -> Value {
@@ -315,12 +320,14 @@ pub fn verify_blob(blob: &str, verdict: &VerifiedBlob, explanation: Option<&Expl
             verified(&verdict.verified),
             &[("checks", checks(explanation))],
         ),
+        "rules": policy::judgements_json(&[]),
     });
-    head(
-        "verify-blob",
-        Exit::Accepted,
-        [("blobs", vec![found].into())],
-    )
+    let members = [
+        ("blobs", vec![found].into()),
+        ("rules", policy::verdicts_json(&[])),
+        ("refused", Vec::<Value>::new().into()),
+    ];
+    head("verify-blob", Exit::Accepted, members)
 }
 
 /// The document of `keyless attach bundle`.

@@ -79,9 +79,10 @@ pub struct LogInstance {
 impl LogInstance {
     /// Returns what counts as one for a threshold: the operator, or the log itself (spec 07 §8).
     pub fn party(&self) -> String {
-        self.operator
-            .clone()
-            .unwrap_or_else(|| hex::encode(&self.log_id))
+        match &self.operator {
+            Some(operator) if !operator.is_empty() => operator.clone(),
+            _ => hex::encode(&self.log_id),
+        }
     }
 }
 
@@ -117,9 +118,9 @@ impl TimestampAuthority {
     /// Returns what counts as one for a threshold: operator, address, or certificate subject (spec 07 §8).
     pub fn party(&self) -> String {
         match &self.operator {
-            Some(operator) => operator.clone(),
-            None if !self.uri.is_empty() => self.uri.clone(),
-            None => self.leaf.subject_text().to_owned(),
+            Some(operator) if !operator.is_empty() => operator.clone(),
+            _ if !self.uri.is_empty() => self.uri.clone(),
+            _ => self.leaf.subject_text().to_owned(),
         }
     }
 }
@@ -405,5 +406,49 @@ mod tests {
             TrustedRoot::parse(b"{").unwrap_err().code(),
             "trusted-root-malformed"
         );
+    }
+
+    #[test]
+    fn a_party_is_its_operator_or_what_stands_for_it() {
+        let mut root = TrustedRoot::parse(capture().as_bytes()).unwrap();
+        let log = &mut root.logs[0];
+        log.operator = None;
+        assert_eq!(log.party(), hex::encode(&log.log_id));
+        log.operator = Some("op".to_owned());
+        assert_eq!(log.party(), "op");
+        let authority = &mut root.timestamp_authorities[0];
+        authority.operator = Some("op".to_owned());
+        assert_eq!(authority.party(), "op");
+        authority.operator = None;
+        authority.uri = "https://tsa.test".to_owned();
+        assert_eq!(authority.party(), "https://tsa.test");
+        authority.uri = String::new();
+        assert_eq!(authority.party(), authority.leaf.subject_text());
+        assert!(!authority.party().is_empty());
+    }
+
+    #[test]
+    fn an_operator_without_a_name_is_none() {
+        let with = |operator: &str| {
+            let text = capture().replace(
+                "\"baseUrl\"",
+                &format!("\"operator\":{operator},\"baseUrl\""),
+            );
+            TrustedRoot::parse(text.as_bytes()).unwrap().logs[0]
+                .operator
+                .clone()
+        };
+        assert_eq!(with("\"op\"").as_deref(), Some("op"));
+        assert_eq!(with("\"\""), None);
+        assert_eq!(with("null"), None);
+    }
+
+    #[test]
+    fn a_file_has_a_bound() {
+        let text = capture();
+        let padded = |len: usize| format!("{text}{}", " ".repeat(len - text.len()));
+        assert!(TrustedRoot::parse(padded(limits::TRUST_FILE_LEN).as_bytes()).is_ok());
+        let refused = TrustedRoot::parse(padded(limits::TRUST_FILE_LEN + 1).as_bytes());
+        assert_eq!(refused.unwrap_err().code(), "trusted-root-invalid");
     }
 }

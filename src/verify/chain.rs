@@ -66,8 +66,8 @@ fn judge_chain(
     for time in times {
         let (issuer, authority) = trail.check(explain::PATH, |trail| {
             trail.about(|| time.to_string());
-            trail.fact("certificate valid", || leaf.validity().to_string());
             let (issuer, authority) = verify_at(leaf, *time, verifier)?;
+            trail.fact("certificate valid", || leaf.validity().to_string());
             trail.fact("found", || {
                 format!("issued by {} ({authority})", issuer.subject_text())
             });

@@ -7,7 +7,7 @@ use crate::format::checkpoint::{Checkpoint, key_id};
 use crate::format::log_entry::{self, LogBody, signed_entry_timestamp_input};
 use crate::trust::trusted_root::LogInstance;
 use crate::verify::explain::{self, Trail};
-use crate::verify::requirements::distinct;
+use crate::verify::requirements::verify_threshold;
 use crate::verify::{Thresholds, VerifiedSignature, Verifier, VerifyError};
 
 /// The entry's body is about this bundle's signature, key and content.
@@ -157,16 +157,11 @@ pub(super) fn verify_entries(
             .collect();
         return Err(VerifyError::UnknownLog { found });
     }
-    trail.check(explain::THRESHOLD, |trail| {
-        let parties: Vec<String> = bound.iter().map(|entry| entry.logs[0].party()).collect();
-        let found = distinct(parties.iter().map(String::as_str));
-        let needed = thresholds.log.get();
-        trail.fact("needed", || needed.to_string());
-        trail.fact("found", || found.join(", "));
-        if found.len() < needed {
-            return Err(VerifyError::TooFewLogs { needed, found });
-        }
-        Ok(())
+    let needed = thresholds.log.get();
+    let parties = bound.iter().map(|entry| entry.logs[0].party());
+    verify_threshold(parties, needed, trail, |found| VerifyError::TooFewLogs {
+        needed,
+        found,
     })?;
     Ok(BoundEntries(bound))
 }
@@ -182,7 +177,6 @@ fn verify_entry(
 ) -> Result<Option<BoundEntry>, VerifyError> {
     trail.about(|| format!("{} {}", entry.kind, entry.version));
     trail.fact("log id", || hex::encode(entry.log_id));
-    trail.fact("log index", || entry.log_index.to_string());
     let logs: Vec<&LogInstance> = verifier
         .trust
         .logs
@@ -218,13 +212,16 @@ fn verify_entry(
     let Some(in_log) = in_log else {
         return Err(refusal.unwrap_or(VerifyError::NoProof));
     };
-    Ok(Some(BoundEntry {
+    let bound = BoundEntry {
         logs: periods,
         log_index: entry.log_index,
         leaf,
         in_log,
         _body: body,
-    }))
+    };
+    // As far as the log vouches for it, and not as the bundle says.
+    trail.fact("log index", || bound.log_index().to_string());
+    Ok(Some(bound))
 }
 
 /// Verifies that the entry's body is about this signature (04 §8, 05 §3).

@@ -3,13 +3,15 @@
 use crate::crypto::chain::ChainError;
 use crate::crypto::merkle::MerkleError;
 use crate::crypto::{Digest, TimeRange, UnixTime};
-use crate::diagnostic::{Diagnostic, Exit};
+pub use crate::diagnostic::shell_quoted;
+use crate::diagnostic::{Diagnostic, Exit, shell_option};
 use crate::format::certificate_identity::{CertificateIdentity, IdentityError};
 use crate::format::checkpoint::CheckpointError;
 use crate::format::log_entry::LogBodyError;
 use crate::format::sct::SctError;
 use crate::format::statement::StatementError;
 use crate::format::timestamp::TimestampError;
+use crate::verify::requirements::{counted, operators};
 
 /// Why [`crate::verify::verify`] refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -202,7 +204,7 @@ pub enum VerifyError {
     },
     /// Nothing trusted says when the signature was made.
     #[error(
-        "no trusted time of signing: no inclusion promise and no timestamp of a trusted authority"
+        "no trusted time of signing: neither a log's promise nor a timestamp of a trusted authority counts"
     )]
     NoTrustedTime,
     /// The list of signed certificate timestamps cannot be read.
@@ -374,10 +376,9 @@ impl Diagnostic for VerifyError {
             ],
             VerifyError::TooFewLogs { needed, found }
             | VerifyError::TooFewTimestamps { needed, found }
-            | VerifyError::TooFewScts { needed, found } => vec![
-                ("expected", format!("{needed} distinct operators")),
-                ("found", format!("{}: {}", found.len(), found.join(", "))),
-            ],
+            | VerifyError::TooFewScts { needed, found } => {
+                vec![("expected", operators(*needed)), ("found", counted(found))]
+            }
             VerifyError::IdentityMismatch {
                 expected, found, ..
             } => vec![
@@ -448,19 +449,17 @@ impl Diagnostic for VerifyError {
             } => {
                 format!("the pattern must match the whole value; this one would: {pattern}")
             }
-            VerifyError::IdentityMismatch { found, .. } => format!(
-                "if this signer is intended: --certificate-identity {} --certificate-oidc-issuer {}",
-                shell_quoted(&found.subject),
-                shell_quoted(&found.issuer)
-            ),
+            VerifyError::IdentityMismatch { found, .. } => {
+                format!("{IF_INTENDED}{}", signer_options(found)?)
+            }
             VerifyError::ClaimMismatch {
                 name,
                 found: Some(found),
                 ..
-            } => format!(
-                "if this signer is intended: --certificate-claim {}",
-                shell_quoted(&format!("{name}={found}"))
-            ),
+            } => {
+                let claim = format!("{name}={found}");
+                format!("{IF_INTENDED}{}", shell_option("--certificate-claim", &claim)?)
+            }
             VerifyError::UnknownLog { .. }
             | VerifyError::Chain(ChainError::NoPath { .. })
             | VerifyError::NoTrustedSct { .. } => {
@@ -468,18 +467,89 @@ impl Diagnostic for VerifyError {
                     .to_owned()
             }
             VerifyError::NoTrustedTime => {
-                "the trusted root must list the timestamp authority that was used".to_owned()
+                "a timestamp counts if the trusted root lists its authority, a promise if the log is checked"
+                    .to_owned()
             }
             _ => return None,
         })
     }
 }
 
-/// Quotes a value for a POSIX shell, so that a suggested command can be pasted whoever wrote the value.
-pub fn shell_quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./-_".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        return text.to_owned();
+/// How a suggestion begins that accepts whoever signed.
+pub const IF_INTENDED: &str = "if this signer is intended: ";
+
+/// Returns the options that accept a signer; `None` where a name cannot be shown as it is.
+pub fn signer_options(signer: &CertificateIdentity) -> Option<String> {
+    let subject = shell_option("--certificate-identity", &signer.subject)?;
+    let issuer = shell_option("--certificate-oidc-issuer", &signer.issuer)?;
+    Some(format!("{subject} {issuer}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_tells_more_leads() {
+        let path = ChainError::NoPath {
+            subject: String::new(),
+        };
+        let annotation = VerifyError::AnnotationMismatch {
+            key: String::new(),
+            expected: String::new(),
+            found: None,
+        };
+        let other = VerifyError::NotASignature {
+            expected: String::new(),
+            found: String::new(),
+        };
+        let digest = VerifyError::DigestNeeded {
+            algorithm: "sha256",
+        };
+        let scts = VerifyError::NoTrustedSct { found: 0, known: 0 };
+        let by_rank = [
+            &annotation,
+            &scts,
+            &VerifyError::Chain(path),
+            &VerifyError::NoTrustedTime,
+            &VerifyError::EntryRepeated,
+            &VerifyError::SignatureInvalid,
+            &digest,
+            &other,
+        ];
+        for pair in by_rank.windows(2) {
+            assert!(pair[0].rank() > pair[1].rank(), "{} {}", pair[0], pair[1]);
+        }
+        assert_eq!(VerifyError::NoCertificate.rank(), digest.rank());
     }
-    format!("'{}'", text.replace('\'', r"'\''"))
+
+    #[test]
+    fn what_a_shell_would_read_is_quoted() {
+        for plain in [
+            "a",
+            "Z9",
+            "dev@example.test",
+            "https://x.test/a_b-c,d=e%2f+g:h",
+        ] {
+            assert_eq!(shell_quoted(plain), plain);
+        }
+        for (text, quoted) in [
+            ("", "''"),
+            ("a b", "'a b'"),
+            ("$(x)", "'$(x)'"),
+            ("a;b", "'a;b'"),
+            ("*", "'*'"),
+            ("~", "'~'"),
+            ("\u{e9}", "'\u{e9}'"),
+            ("it's", r"'it'\''s'"),
+        ] {
+            assert_eq!(shell_quoted(text), quoted);
+        }
+    }
+
+    #[test]
+    fn digests_are_listed() {
+        let found = [Digest::sha256(b"a"), Digest::sha256(b"b")];
+        assert_eq!(join(&found), format!("{}, {}", found[0], found[1]));
+    }
 }

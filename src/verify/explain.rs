@@ -4,7 +4,7 @@
 //! Without `--explain` nothing is recorded, and nothing is formatted.
 
 use crate::diagnostic::Diagnostic;
-use crate::verify::{VerifyError, Waiver};
+use crate::verify::{Policy, VerifyError, Waiver};
 
 /// A check by its stable name, what it is in words, and the text that asks for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,7 +104,7 @@ pub const INCLUSION: Step = step("inclusion-proof", "inclusion proof", "RFC 9162
 /// Enough parties.
 pub const THRESHOLD: Step = step(
     "threshold",
-    "enough of distinct operators",
+    "enough distinct operators",
     "Sigstore Client Spec 4.6",
 );
 /// Times at which the signature existed.
@@ -178,6 +178,8 @@ pub enum Outcome {
     },
     /// What was looked at is no evidence; the verdict does not rest on it.
     NotCounted {
+        /// The error's code, where a check did not hold.
+        code: Option<&'static str>,
         /// Why.
         reason: String,
     },
@@ -200,6 +202,8 @@ pub struct Check {
     pub outcome: Outcome,
     /// Its parts.
     pub parts: Vec<Check>,
+    /// One of several ways; its refusal alone refuses nothing.
+    is_attempt: bool,
 }
 
 impl Check {
@@ -210,6 +214,18 @@ impl Check {
             facts: Vec::new(),
             outcome: Outcome::NotReached,
             parts: Vec::new(),
+            is_attempt: false,
+        }
+    }
+
+    /// Marks a refusal, and those within, as what the verdict does not rest on.
+    fn demote(&mut self) {
+        if let Outcome::Refused { code, message } = &self.outcome {
+            self.outcome = Outcome::NotCounted {
+                code: Some(code),
+                reason: message.clone(),
+            };
+            self.parts.iter_mut().for_each(Check::demote);
         }
     }
 }
@@ -232,6 +248,15 @@ impl Explanation {
 pub struct Trail {
     /// The checks under way, outermost first; the first is the root. Empty where nothing is recorded.
     open: Vec<Check>,
+}
+
+/// Returns the waiver that can stand in a step's place.
+fn waiver_of(step: Step) -> Option<Waiver> {
+    match step {
+        LOG_ENTRIES => Some(Waiver::TransparencyLog),
+        SCTS => Some(Waiver::SignedCertificateTimestamp),
+        _ => None,
+    }
 }
 
 const ROOT: Step = step("verdict", "verdict", "");
@@ -259,45 +284,49 @@ impl Trail {
         step: Step,
         run: impl FnOnce(&mut Trail) -> Result<T, VerifyError>,
     ) -> Result<T, VerifyError> {
-        self.run(step, run, |error| Outcome::Refused {
-            code: error.code(),
-            message: error.to_string(),
-        })
+        self.run(Check::new(step), run)
     }
 
-    /// Runs a check that is one of several ways; its error alone does not refuse the bundle.
+    /// Runs a check that is one of several ways; its error alone does not refuse the bundle. Whether it did
+    /// is known when the check around it ends.
     pub(super) fn attempt<T>(
         &mut self,
         step: Step,
         run: impl FnOnce(&mut Trail) -> Result<T, VerifyError>,
     ) -> Result<T, VerifyError> {
-        self.run(step, run, |error| Outcome::NotCounted {
-            reason: error.to_string(),
-        })
+        let mut check = Check::new(step);
+        check.is_attempt = true;
+        self.run(check, run)
     }
 
     fn run<T>(
         &mut self,
-        step: Step,
+        check: Check,
         run: impl FnOnce(&mut Trail) -> Result<T, VerifyError>,
-        refused: impl FnOnce(&VerifyError) -> Outcome,
     ) -> Result<T, VerifyError> {
         if self.open.is_empty() {
             return run(self);
         }
-        self.open.push(Check::new(step));
+        self.open.push(check);
         let result = run(self);
         if let Some(mut check) = self.open.pop() {
             match &result {
-                Ok(_) if matches!(check.outcome, Outcome::NotReached) => {
-                    check.outcome = Outcome::Passed;
+                Ok(_) => {
+                    if matches!(check.outcome, Outcome::NotReached) {
+                        check.outcome = Outcome::Passed;
+                    }
+                    // Another way held.
+                    let attempts = check.parts.iter_mut().filter(|part| part.is_attempt);
+                    attempts.for_each(Check::demote);
                 }
-                Ok(_) => {}
                 Err(error) => {
-                    check.outcome = refused(error);
-                    // The innermost check that failed has the facts; those around it would repeat them.
+                    check.outcome = Outcome::Refused {
+                        code: error.code(),
+                        message: error.to_string(),
+                    };
+                    // The innermost check has the facts; those around it would repeat them.
                     let told = |part: &Check| !matches!(part.outcome, Outcome::Passed);
-                    if !check.parts.last().is_some_and(told) {
+                    if !check.parts.iter().any(told) {
                         check.facts.extend(error.details());
                     }
                 }
@@ -330,8 +359,8 @@ impl Trail {
     /// Says that what the check under way looks at is no evidence.
     pub(super) fn not_counted(&mut self, reason: &str) {
         if let Some(check) = self.current() {
-            let reason = reason.to_owned();
-            check.outcome = Outcome::NotCounted { reason };
+            let (code, reason) = (None, reason.to_owned());
+            check.outcome = Outcome::NotCounted { code, reason };
         }
     }
 
@@ -342,8 +371,8 @@ impl Trail {
         self.push(check);
     }
 
-    /// Ends the recording. Steps that did not run are listed as not reached.
-    pub(super) fn finish(mut self, has_certificate: bool) -> Explanation {
+    /// Ends the recording. Steps that did not run are listed as waived, or as not reached.
+    pub(super) fn finish(mut self, has_certificate: bool, policy: &Policy) -> Explanation {
         let mut checks = self.open.pop().map(|root| root.parts).unwrap_or_default();
         let steps: &[Step] = if has_certificate {
             &OF_CERTIFICATE
@@ -351,9 +380,14 @@ impl Trail {
             &OF_KEY
         };
         for step in steps {
-            if !checks.iter().any(|check| check.step == *step) {
-                checks.push(Check::new(*step));
+            if checks.iter().any(|check| check.step == *step) {
+                continue;
             }
+            let mut check = Check::new(*step);
+            if let Some(waiver) = waiver_of(*step).and_then(|waiver| policy.waiver(waiver)) {
+                check.outcome = Outcome::Waived(waiver);
+            }
+            checks.push(check);
         }
         Explanation { checks }
     }

@@ -294,7 +294,7 @@ impl<'t> Verifier<'t> {
         let mut trail = Trail::recording();
         let verdict = self.judge(bundle, artifact, policy, &mut trail);
         let has_certificate = matches!(bundle.key_material, KeyMaterial::Certificate(_));
-        (verdict, trail.finish(has_certificate))
+        (verdict, trail.finish(has_certificate, policy))
     }
 
     /// Finds out who signed, by a bundle that holds whoever that is. This is no verdict: nobody was expected,
@@ -400,7 +400,9 @@ impl<'t> Verifier<'t> {
         };
         // J: policy.
         let content = trail.check(explain::CONTENT, |trail| {
-            policy.verify_content(&signature, artifact, trail)
+            let content = policy.verify_content(&signature, artifact)?;
+            policy.tell_content(&signature, trail);
+            Ok(content)
         })?;
         let signer = trail.check(explain::SIGNER, |trail| {
             policy.verify_signer(&bundle.key_material, trail)

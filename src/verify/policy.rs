@@ -11,6 +11,9 @@ use crate::format::statement::COSIGN_SIGN_V1;
 use crate::verify::explain::Trail;
 use crate::verify::{Artifact, Thresholds, VerifiedSignature, VerifyError, Waiver};
 
+/// Signed as a file, and not as a statement, in words.
+const OVER_FILE: &str = "a signature over the file itself";
+
 /// Matches one value: exactly, or by a pattern that must match the whole of it.
 #[derive(Debug, Clone)]
 pub enum ValueMatcher {
@@ -175,6 +178,16 @@ impl IdentityMatcher {
             .try_for_each(|claim| claim.verify(identity))
     }
 
+    /// Describes an identity as far as it is asked about.
+    fn describe_found(&self, identity: &CertificateIdentity) -> String {
+        let mut text = format!("{} (issuer {})", identity.subject, identity.issuer);
+        for claim in &self.claims {
+            let found = identity.claim(claim.name).unwrap_or_default();
+            text.push_str(&format!(", {}={found}", claim.name));
+        }
+        text
+    }
+
     /// Returns the matcher in words; a pattern stands between slashes.
     pub fn describe(&self) -> String {
         let mut text = format!(
@@ -334,7 +347,6 @@ impl Policy {
         &self,
         signature: &VerifiedSignature,
         artifact: &Artifact,
-        trail: &mut Trail,
     ) -> Result<MatchedContent, VerifyError> {
         // Annotations count on a subject that is the artifact, not on any other.
         let carried: Vec<BTreeMap<String, String>> = signature
@@ -352,11 +364,6 @@ impl Policy {
         let predicate_type = signature
             .statement()
             .map(|statement| statement.predicate_type.as_str());
-        trail.fact("found", || {
-            predicate_type
-                .unwrap_or("a signature over the bytes")
-                .to_owned()
-        });
         let not_asked_for = |expected: &str, found: &str| {
             Err(VerifyError::NotASignature {
                 expected: expected.to_owned(),
@@ -375,11 +382,10 @@ impl Policy {
                         annotations: carried,
                     });
                 }
-                let found = found.unwrap_or("a signature over the file itself");
-                return not_asked_for(predicate_type, found);
+                return not_asked_for(predicate_type, found.unwrap_or(OVER_FILE));
             }
             (ExpectedContent::ArtifactSignature, Some(found)) => {
-                return not_asked_for("a signature over the file itself", found);
+                return not_asked_for(OVER_FILE, found);
             }
             (ExpectedContent::Signature { .. }, None) => {
                 return not_asked_for(COSIGN_SIGN_V1, "a signature over the manifest as a file");
@@ -415,6 +421,23 @@ impl Policy {
         })
     }
 
+    /// Tells what was asked for and what was found, once it is known that they match.
+    pub(super) fn tell_content(&self, signature: &VerifiedSignature, trail: &mut Trail) {
+        let statement = signature.statement();
+        let found = statement.map(|statement| statement.predicate_type.as_str());
+        let (expected, annotations) = match &self.content {
+            ExpectedContent::Any => ("any statement or signature about the artifact", None),
+            ExpectedContent::ArtifactSignature => (OVER_FILE, None),
+            ExpectedContent::Attestation { predicate_type } => (predicate_type.as_str(), None),
+            ExpectedContent::Signature { annotations } => (COSIGN_SIGN_V1, Some(annotations)),
+        };
+        trail.fact("expected", || expected.to_owned());
+        trail.fact("found", || found.unwrap_or(OVER_FILE).to_owned());
+        for (key, value) in annotations.into_iter().flatten() {
+            trail.fact("annotation", || format!("{key}={value}"));
+        }
+    }
+
     /// Verifies who signed. The certificate has been verified before; the key has verified the signature.
     pub(super) fn verify_signer(
         &self,
@@ -429,9 +452,7 @@ impl Policy {
                     match matcher.verify_claims(&identity) {
                         Ok(()) => {
                             trail.fact("expected", || matcher.describe());
-                            trail.fact("found", || {
-                                format!("{} (issuer {})", identity.subject, identity.issuer)
-                            });
+                            trail.fact("found", || matcher.describe_found(&identity));
                             return Ok(MatchedSigner::Identity(identity));
                         }
                         Err(error) => refusal = Some(error),
@@ -451,6 +472,7 @@ impl Policy {
                 })
             }
             (ExpectedSigner::Key(key), KeyMaterial::PublicKey { .. }) => {
+                trail.fact("found", || format!("key {}", key.fingerprint()));
                 Ok(MatchedSigner::Key((**key).clone()))
             }
             (ExpectedSigner::Anyone, KeyMaterial::Certificate(leaf)) => {
@@ -505,5 +527,39 @@ mod tests {
     fn empty_is_not_yes() {
         assert!(Policy::identities(Vec::new(), ExpectedContent::Any).is_none());
         assert!(ValueMatcher::exact("").is_none());
+    }
+
+    #[test]
+    fn what_is_suggested_begins_where_the_pattern_does_and_matches() {
+        let completed = |pattern: &str, value: &str| {
+            let matcher = ValueMatcher::pattern(pattern).unwrap();
+            matcher.completed(value)
+        };
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(completed("https://x/", "https://x/y"), some("https://x/.*"));
+        assert_eq!(completed("https://x$", "https://x"), None);
+        assert_eq!(
+            completed("^https://x/", "https://x/y"),
+            some("^https://x/.*")
+        );
+        assert_eq!(completed("https://x/", "https://x/"), None, "it matches");
+        assert_eq!(completed("https://x", "https://x/a\nb"), None);
+        assert_eq!(completed("x", "/x"), None);
+        assert_eq!(ValueMatcher::exact("a").unwrap().completed("a/b"), None);
+    }
+
+    #[test]
+    fn who_is_asked_for_in_words() {
+        let subject = ValueMatcher::exact("a@b.test").unwrap();
+        let issuer = ValueMatcher::pattern("https://.*").unwrap();
+        let claim = ValueMatcher::exact("push").unwrap();
+        let claim = ClaimMatcher::new("build-trigger", claim).unwrap();
+        let matcher = IdentityMatcher::new(subject, issuer).with_claims(vec![claim]);
+        assert_eq!(
+            matcher.describe(),
+            "a@b.test (issuer /https://.*/), build-trigger=push"
+        );
+        let any = ValueMatcher::pattern(".*").unwrap();
+        assert!(ClaimMatcher::new("no-such-claim", any).is_none());
     }
 }

@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 
+use crate::verify::VerifyError;
+use crate::verify::explain::{THRESHOLD, Trail};
+
 /// How many distinct operators must vouch (spec 07 §8). Two proofs of one operator count once; where the
 /// trusted root names no operator, the log's key or the authority's address stands for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,8 +90,36 @@ impl<T> Evidence<T> {
     }
 }
 
-/// Counts distinct parties.
-pub(super) fn distinct<'a>(parties: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let parties: BTreeSet<&str> = parties.collect();
-    parties.into_iter().map(str::to_owned).collect()
+/// Verifies that what was found is of as many distinct parties as are needed.
+pub(super) fn verify_threshold(
+    parties: impl Iterator<Item = String>,
+    needed: usize,
+    trail: &mut Trail,
+    refusal: impl FnOnce(Vec<String>) -> VerifyError,
+) -> Result<(), VerifyError> {
+    trail.check(THRESHOLD, |trail| {
+        let found: Vec<String> = parties.collect::<BTreeSet<_>>().into_iter().collect();
+        if found.len() < needed {
+            return Err(refusal(found));
+        }
+        trail.fact("expected", || operators(needed));
+        trail.fact("found", || counted(&found));
+        Ok(())
+    })
+}
+
+/// Returns how many operators are asked for, in words.
+pub(super) fn operators(needed: usize) -> String {
+    match needed {
+        1 => "1 operator".to_owned(),
+        _ => format!("{needed} distinct operators"),
+    }
+}
+
+/// Returns how many operators were found, and which.
+pub(super) fn counted(found: &[String]) -> String {
+    match found.is_empty() {
+        true => "none".to_owned(),
+        false => format!("{}: {}", found.len(), found.join(", ")),
+    }
 }

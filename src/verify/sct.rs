@@ -7,7 +7,7 @@ use crate::format::sct::{
 };
 use crate::trust::trusted_root::LogInstance;
 use crate::verify::explain::{self, Trail};
-use crate::verify::requirements::distinct;
+use crate::verify::requirements::verify_threshold;
 use crate::verify::{Thresholds, VerifiedChain, Verifier, VerifyError};
 
 /// Promises of trusted CT logs over this certificate; never empty.
@@ -55,7 +55,11 @@ pub(super) fn verify_scts(
             trail.fact("log id", || hex::encode(timestamp.log_id));
             trail.fact("time", || timestamp.time().to_string());
             let found = find_log(timestamp, chain, &tbs, verifier, &mut known, trail);
-            Ok(found.filter(|log| counted.iter().all(|other| other.log_id != log.log_id)))
+            let is_new = |log: &&LogInstance| counted.iter().all(|one| one.log_id != log.log_id);
+            if found.is_some_and(|log| !is_new(&log)) {
+                trail.not_counted("a promise of this log counts already");
+            }
+            Ok(found.filter(is_new))
         })?;
         if let Some(log) = log {
             counted.push(log);
@@ -68,16 +72,11 @@ pub(super) fn verify_scts(
             known,
         });
     }
-    trail.check(explain::THRESHOLD, |trail| {
-        let parties: Vec<String> = counted.iter().map(|log| log.party()).collect();
-        let found = distinct(parties.iter().map(String::as_str));
-        let needed = thresholds.sct.get();
-        trail.fact("needed", || needed.to_string());
-        trail.fact("found", || found.join(", "));
-        if found.len() < needed {
-            return Err(VerifyError::TooFewScts { needed, found });
-        }
-        Ok(())
+    let needed = thresholds.sct.get();
+    let parties = counted.iter().map(|log| log.party());
+    verify_threshold(parties, needed, trail, |found| VerifyError::TooFewScts {
+        needed,
+        found,
     })?;
     Ok(SctEvidence { promises })
 }
@@ -91,28 +90,25 @@ fn find_log<'t>(
     known: &mut usize,
     trail: &mut Trail,
 ) -> Option<&'t LogInstance> {
-    let before = *known;
+    let mut reason = "the trusted root does not list this log";
     for log in &verifier.trust.ct_logs {
         if log.log_id != timestamp.log_id {
             continue;
         }
         *known += 1;
+        trail.about(|| log.base_url.clone());
+        if !log.valid_for.contains(timestamp.time()) {
+            reason = "the log's key was not trusted at that time";
+            continue;
+        }
         let memo = &verifier.memo;
-        if log.valid_for.contains(timestamp.time())
-            && chain
-                .issuers()
-                .iter()
-                .all(|issuer| holds(timestamp, log, issuer, tbs, memo))
-        {
-            trail.about(|| log.base_url.clone());
+        let mut issuers = chain.issuers().iter();
+        if issuers.all(|issuer| holds(timestamp, log, issuer, tbs, memo)) {
             return Some(log);
         }
+        reason = "it does not verify under the log's key";
     }
-    trail.not_counted(if *known == before {
-        "the trusted root does not list this log"
-    } else {
-        "it does not verify under the log's key, or the key was not trusted at that time"
-    });
+    trail.not_counted(reason);
     None
 }
 

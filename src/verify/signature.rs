@@ -133,7 +133,7 @@ pub(super) fn verify_signature(
                 })?;
             }
             let signed_digest = trail.check(explain::KEY_SIGNED, |trail| {
-                trail.about(|| format!("{:?}", key.kind()));
+                trail.about(|| key.kind().name().to_owned());
                 verify_over(key, signature, |hash| artifact.digest(hash))
             })?;
             Ok(VerifiedSignature {
@@ -145,7 +145,7 @@ pub(super) fn verify_signature(
         Content::DsseEnvelope(envelope) => {
             let encoding = envelope.pre_auth_encoding();
             let signed_digest = trail.check(explain::KEY_SIGNED, |trail| {
-                trail.about(|| format!("{:?}", key.kind()));
+                trail.about(|| key.kind().name().to_owned());
                 if key.kind() == KeyKind::Ed25519 {
                     // Envelopes are signed with the pure form.
                     let hash = key.kind().artifact_hash();
@@ -203,4 +203,46 @@ fn verify_over(
         }
     }
     Err(refusal.unwrap_or(VerifyError::SignatureInvalid))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Made with `openssl dgst -sha256 -sign` and a P-384 key, over "image A".
+    const P384: &str = "3076301006072a8648ce3d020106052b810400220362000478b52a16c3e74c6d05c4d2a01e5021f8c523cbd10e57e42ff7f8216ee9aab18ac390a5a05da2921f5b3dea2ea1a1bc20c14fdd4c50d9211997e55334a9b95fcb082b3e1149fe0a6ce86209b61b622ea9f1184772e635a89112ff17b02166949b";
+    const OVER_SHA256: &str = "306502307f55e77254e706172c62a8ed20e3e48a9ab91771a4784d6ad49d47200dc0e18a3b04ed8d52494042fa9e336ee6804b9f023100e562baa0a8e9ed4cb4cdc897ba8f5b1ac07d1aff953727ce9b7d64588a78ba6944976653a8323a933e35bc2502e6a105";
+
+    #[test]
+    fn a_longer_curve_may_have_signed_the_older_hash() {
+        let key = PublicKey::from_spki_der(&hex::decode(P384).unwrap()).unwrap();
+        let content = Content::MessageSignature {
+            digest: None,
+            signature: hex::decode(OVER_SHA256).unwrap(),
+        };
+        let hashes = needed_hashes(&content, key.kind());
+        assert_eq!(hashes, [HashAlgorithm::Sha256, HashAlgorithm::Sha384]);
+        let judge = |message: &[u8], hashes: &[HashAlgorithm]| {
+            let digests = hashes.iter().map(|hash| hash.digest(message)).collect();
+            let artifact = Artifact::from_digests(digests).unwrap();
+            let verified = verify_signature(&content, &key, &artifact, &mut Trail::off());
+            verified.map(|signature| *signature.signed_digest())
+        };
+        assert_eq!(judge(b"image A", &hashes), Ok(Digest::sha256(b"image A")));
+        assert_eq!(
+            judge(b"image A", &[HashAlgorithm::Sha256]),
+            Ok(Digest::sha256(b"image A")),
+            "the digest that was signed is all that is needed"
+        );
+        assert_eq!(
+            judge(b"image B", &hashes),
+            Err(VerifyError::SignatureInvalid)
+        );
+        assert_eq!(
+            judge(b"image B", &[HashAlgorithm::Sha256]),
+            Err(VerifyError::DigestNeeded {
+                algorithm: "sha384"
+            })
+        );
+    }
 }

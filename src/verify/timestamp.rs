@@ -9,7 +9,7 @@ use crate::format::bundle::Bundle;
 use crate::format::timestamp::{SignerIdentifier, TimestampResponse};
 use crate::trust::trusted_root::TimestampAuthority;
 use crate::verify::explain::{self, Trail};
-use crate::verify::requirements::distinct;
+use crate::verify::requirements::verify_threshold;
 use crate::verify::{Thresholds, Verifier, VerifyError};
 
 /// A timestamp of a trusted authority over this bundle's signature.
@@ -60,20 +60,17 @@ pub(super) fn verify_timestamps(
             judge_timestamp(&response, bundle.content.signature(), verifier, trail)
         })?);
     }
-    if bundle.timestamps.is_empty() && thresholds.timestamp == 0 {
+    let needed = thresholds.timestamp;
+    if needed > 0 {
+        let parties = verified.iter().map(|one| one.authority.clone());
+        verify_threshold(parties, needed, trail, |found| {
+            VerifyError::TooFewTimestamps { needed, found }
+        })?;
+    } else if bundle.timestamps.is_empty() {
         trail.not_counted("the bundle has none");
-        return Ok(JudgedTimestamps(verified));
+    } else if verified.is_empty() {
+        trail.not_counted("none is by an authority that the trusted root lists");
     }
-    trail.check(explain::THRESHOLD, |trail| {
-        let found = distinct(verified.iter().map(VerifiedTimestamp::authority));
-        let needed = thresholds.timestamp;
-        trail.fact("needed", || needed.to_string());
-        trail.fact("found", || found.join(", "));
-        if found.len() < needed {
-            return Err(VerifyError::TooFewTimestamps { needed, found });
-        }
-        Ok(())
-    })?;
     Ok(JudgedTimestamps(verified))
 }
 

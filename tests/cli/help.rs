@@ -15,6 +15,7 @@ fn help_of_every_command() {
         "verify",
         "sign-blob",
         "verify-blob",
+        "inspect",
         "attach",
         "attach bundle",
         "policy",
@@ -29,6 +30,7 @@ fn help_of_every_command() {
         "sandbox run",
         "sandbox token",
         "sandbox demo",
+        "schema",
         "version",
     ];
     let mut expected = Vec::new();

@@ -1,7 +1,7 @@
 //! X.509 certificates from templates, and the SCTs in them.
 
-use keyless::crypto::Certificate;
 use keyless::crypto::asn1::encode;
+use keyless::crypto::{Certificate, HashAlgorithm};
 
 use crate::asn1::{
     BIT_STRING, BOOLEAN, bits, explicit, integer, name, octets, oid, sequence, utc_time,
@@ -15,6 +15,7 @@ pub const SERVER_AUTH: &str = "1.3.6.1.5.5.7.3.1";
 /// Contents of the BIT STRING of keyUsage: number of unused bits, bits.
 pub type KeyUsage = [u8; 2];
 pub const DIGITAL_SIGNATURE: KeyUsage = [7, 0x80];
+pub const NON_REPUDIATION: KeyUsage = [6, 0x40];
 pub const KEY_ENCIPHERMENT: KeyUsage = [5, 0x20];
 pub const CERT_AND_CRL_SIGN: KeyUsage = [1, 0x06];
 pub const CRL_SIGN: KeyUsage = [1, 0x02];
@@ -49,9 +50,19 @@ fn extension(dotted: &str, critical: bool, value: &[u8]) -> Vec<u8> {
     sequence(&[oid(dotted), critical, octets(value)])
 }
 
-/// `ecdsa-with-SHA256`.
-pub fn ecdsa_with_sha256() -> Vec<u8> {
-    sequence(&[oid("1.2.840.10045.4.3.2")])
+/// What stands for a key in the key identifiers; of its holder's name, so that a stranger's key has the
+/// identifier of the one it poses as. Some verifiers want the extensions.
+pub fn key_identifier(name: &str) -> Vec<u8> {
+    sha256(name.as_bytes())[..20].to_vec()
+}
+
+/// AlgorithmIdentifier of ECDSA over a hash (RFC 5758 §3.2).
+pub fn ecdsa_with(hash: HashAlgorithm) -> Vec<u8> {
+    sequence(&[oid(match hash {
+        HashAlgorithm::Sha256 => "1.2.840.10045.4.3.2",
+        HashAlgorithm::Sha384 => "1.2.840.10045.4.3.3",
+        HashAlgorithm::Sha512 => "1.2.840.10045.4.3.4",
+    })])
 }
 
 impl Template {
@@ -61,7 +72,11 @@ impl Template {
     }
 
     fn extensions(&self) -> Vec<Vec<u8>> {
-        let mut extensions = Vec::new();
+        let (subject, issuer) = (key_identifier(self.subject), key_identifier(self.issuer));
+        let mut extensions = vec![
+            extension("2.5.29.14", false, &octets(&subject)),
+            extension("2.5.29.35", false, &sequence(&[encode(0x80, &issuer)])),
+        ];
         if let Some((ca, path_len)) = self.basic_constraints {
             let ca = match ca {
                 true => encode(BOOLEAN, &[0xff]),
@@ -93,7 +108,7 @@ impl Template {
         sequence(&[
             explicit(0, &integer(2)),
             integer(self.serial),
-            ecdsa_with_sha256(),
+            ecdsa_with(self.signer.hash()),
             name(self.issuer),
             sequence(&[utc_time(self.not_before), utc_time(self.not_after)]),
             name(self.subject),
@@ -105,7 +120,7 @@ impl Template {
     /// A certificate around any TBSCertificate.
     pub fn signed(&self, tbs: Vec<u8>) -> Vec<u8> {
         let signature = bits(&self.signer.sign(&tbs));
-        sequence(&[tbs, ecdsa_with_sha256(), signature])
+        sequence(&[tbs, ecdsa_with(self.signer.hash()), signature])
     }
 
     pub fn der(&self) -> Vec<u8> {

@@ -3,14 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use keyless::crypto::{Digest, PublicKey, TimeRange, UnixTime};
+use keyless::crypto::{Digest, HashAlgorithm, PublicKey, TimeRange, UnixTime};
 use keyless::format::bundle::{Bundle, BundleVersion, Content, KeyMaterial};
 use keyless::format::dsse::Envelope;
 use keyless::trust::TrustedRoot;
 use keyless::trust::trusted_root::{CertificateAuthority, TimestampAuthority};
-use keyless::verify::policy::ValueMatcher;
+use keyless::verify::policy::{ClaimMatcher, ValueMatcher};
 use keyless::verify::{
-    Artifact, ExpectedContent, IdentityMatcher, Policy, VerifiedBundle, VerifyError, verify,
+    Artifact, ExpectedContent, IdentityMatcher, Policy, Thresholds, VerifiedBundle, VerifyError,
+    Waiver, verify,
 };
 
 use crate::asn1::utf8;
@@ -38,6 +39,8 @@ pub const COSIGN_SIGN: &str = "https://sigstore.dev/cosign/sign/v1";
 
 /// What the artifact is.
 pub const ARTIFACT: &[u8] = b"image A";
+/// What it is not.
+pub const OTHER_ARTIFACT: &[u8] = b"image B";
 
 /// What is signed.
 #[derive(Clone)]
@@ -55,7 +58,9 @@ pub fn statement(predicate_type: &str, subjects: &[(&[u8], &str)]) -> Vec<u8> {
         .iter()
         .map(|(artifact, annotations)| {
             let digest = hex::encode(sha256(artifact));
-            format!(r#"{{"digest":{{"sha256":"{digest}"}},"annotations":{annotations}}}"#)
+            format!(
+                r#"{{"name":"image","digest":{{"sha256":"{digest}"}},"annotations":{annotations}}}"#
+            )
         })
         .collect();
     format!(
@@ -65,10 +70,13 @@ pub fn statement(predicate_type: &str, subjects: &[(&[u8], &str)]) -> Vec<u8> {
     .into_bytes()
 }
 
+#[derive(Clone)]
 pub struct Forge {
+    /// What a blob's signature is about.
+    pub artifact: &'static [u8],
     pub signed: Signed,
     /// Whether a blob's bundle carries the digest.
-    hinted: bool,
+    pub hinted: bool,
     /// The signer's key.
     pub key: Key,
     /// Signed with the key alone, without a certificate.
@@ -91,6 +99,7 @@ pub struct Forge {
 }
 
 /// A finished bundle with what it is judged against.
+#[derive(Clone)]
 pub struct Scene {
     pub bundle: Bundle,
     pub artifact: Artifact,
@@ -102,18 +111,30 @@ pub struct Scene {
     pub content: ExpectedContent,
     /// The signer's key.
     pub key: PublicKey,
+    pub claims: Vec<ClaimMatcher>,
+    pub thresholds: Thresholds,
+    pub waivers: Vec<Waiver>,
 }
 
 impl Scene {
-    pub fn verify(&self) -> Result<VerifiedBundle, VerifyError> {
+    pub fn policy(&self) -> Policy {
         let content = self.content.clone();
         let policy = match &self.expected_key {
             Some(key) => Policy::key(key.clone(), content),
             None => {
-                let matcher = IdentityMatcher::new(self.subject.clone(), self.issuer.clone());
+                let matcher = IdentityMatcher::new(self.subject.clone(), self.issuer.clone())
+                    .with_claims(self.claims.clone());
                 Policy::identities(vec![matcher], content).unwrap()
             }
         };
+        let policy = policy.with_thresholds(self.thresholds);
+        self.waivers
+            .iter()
+            .fold(policy, |policy, waiver| policy.waive(*waiver))
+    }
+
+    pub fn verify(&self) -> Result<VerifiedBundle, VerifyError> {
+        let policy = self.policy();
         verify(&self.bundle, &self.artifact, &self.trust, &policy)
     }
 
@@ -198,6 +219,7 @@ impl Forge {
             algorithm: 3,
         };
         Forge {
+            artifact: ARTIFACT,
             signed,
             hinted: true,
             key,
@@ -343,6 +365,27 @@ impl Forge {
         Forge::envelope1().by_key()
     }
 
+    /// The same authorities at work again: another ephemeral key, another artifact.
+    pub fn sibling(&self) -> Self {
+        let mut forge = self.clone();
+        forge.artifact = OTHER_ARTIFACT;
+        if let Signed::Envelope { .. } = &forge.signed {
+            forge.set_payload(statement(COSIGN_SIGN, &[(OTHER_ARTIFACT, "{}")]));
+        }
+        if !self.managed {
+            forge.key = Key::p256();
+            forge.leaf.key = forge.key.clone();
+        }
+        forge.leaf.serial += 1;
+        for entry in &mut forge.entries {
+            entry.place += 1;
+        }
+        for token in &mut forge.tokens {
+            token.serial += 1;
+        }
+        forge
+    }
+
     /// Replaces the payload.
     pub fn set_payload(&mut self, new: Vec<u8>) {
         if let Signed::Envelope { payload, .. } = &mut self.signed {
@@ -353,7 +396,7 @@ impl Forge {
     /// Makes the bundle and what it is judged against.
     pub fn make(&self) -> Scene {
         let (message, payload) = match &self.signed {
-            Signed::Blob => (ARTIFACT.to_vec(), Vec::new()),
+            Signed::Blob => (self.artifact.to_vec(), Vec::new()),
             Signed::Envelope {
                 payload_type,
                 payload,
@@ -376,6 +419,7 @@ impl Forge {
         };
         let logged = Logged {
             message: &message,
+            hash: self.key.hash(),
             payload: &payload,
             signature: &signature,
             verifier,
@@ -389,7 +433,7 @@ impl Forge {
         let log_entries = self.entries.iter().map(|e| e.issue(&logged)).collect();
         let content = match &self.signed {
             Signed::Blob => Content::MessageSignature {
-                digest: self.hinted.then(|| Digest::sha256(ARTIFACT)),
+                digest: self.hinted.then(|| self.key.hash().digest(self.artifact)),
                 signature,
             },
             Signed::Envelope { payload_type, .. } => Content::DsseEnvelope(Envelope {
@@ -414,7 +458,12 @@ impl Forge {
                 log_entries,
                 timestamps,
             },
-            artifact: Artifact::from_digest(Digest::sha256(ARTIFACT)),
+            artifact: Artifact::from_digests(vec![
+                Digest::sha256(self.artifact),
+                HashAlgorithm::Sha384.digest(self.artifact),
+                HashAlgorithm::Sha512.digest(self.artifact),
+            ])
+            .unwrap(),
             trust: self.trust(tsa),
             expected_key: self.managed.then(|| self.key.public()),
             subject: exact(SUBJECT),
@@ -426,6 +475,9 @@ impl Forge {
                 },
             },
             key: self.key.public(),
+            claims: Vec::new(),
+            thresholds: Thresholds::default(),
+            waivers: Vec::new(),
         }
     }
 

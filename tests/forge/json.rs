@@ -2,49 +2,79 @@
 //!
 //! Shapes are tried at every level: each object of a good document is changed in turn.
 
+use std::ops::{Deref, DerefMut};
+use std::panic::Location;
+use std::rc::Rc;
+
 use keyless::crypto::asn1::encode;
 use keyless::diagnostic::Diagnostic as _;
 use keyless::format::bundle::Bundle;
 use keyless::format::statement::Statement;
 use serde_json::{Map, Value, json};
 
-use crate::PASSES;
-use crate::forge::{ARTIFACT, COSIGN_SIGN, Forge, statement};
+use crate::forge::{ARTIFACT, COSIGN_SIGN, Forge, Scene, statement};
 use crate::log::base64;
+use crate::{Base, PASSES, export};
 
 const V01: &str = "application/vnd.dev.sigstore.bundle+json;version=0.1";
 const V02: &str = "application/vnd.dev.sigstore.bundle+json;version=0.2";
 
-fn document(forge: &Forge) -> Value {
-    serde_json::from_str(&forge.make().bundle.encode()).unwrap()
+/// A bundle as JSON, and where it comes from.
+struct Document {
+    bundle: Value,
+    forge: Forge,
+    scene: Scene,
+}
+
+impl Deref for Document {
+    type Target = Value;
+
+    fn deref(&self) -> &Value {
+        &self.bundle
+    }
+}
+
+impl DerefMut for Document {
+    fn deref_mut(&mut self) -> &mut Value {
+        &mut self.bundle
+    }
+}
+
+fn document(forge: Forge) -> Document {
+    let scene = forge.make();
+    Document {
+        bundle: serde_json::from_str(&scene.bundle.encode()).unwrap(),
+        forge,
+        scene,
+    }
 }
 
 /// Version 0.3, two observed times, blob.
-fn blob() -> Value {
-    document(&Forge::stamped1())
+fn blob() -> Document {
+    document(Forge::stamped1())
 }
 
-fn envelope() -> Value {
-    document(&Forge::envelope2())
+fn envelope() -> Document {
+    document(Forge::envelope2())
 }
 
-fn key() -> Value {
-    document(&Forge::key1())
+fn key() -> Document {
+    document(Forge::key1())
 }
 
 /// A version that has a chain instead of a certificate.
-fn older(media_type: &str) -> Value {
+fn older(media_type: &str) -> Document {
     let mut bundle = blob();
     bundle["mediaType"] = json!(media_type);
     chain(&mut bundle);
     bundle
 }
 
-fn v02() -> Value {
+fn v02() -> Document {
     older(V02)
 }
 
-fn v01() -> Value {
+fn v01() -> Document {
     older(V01)
 }
 
@@ -79,22 +109,27 @@ fn code(json: &str) -> &'static str {
 }
 
 /// Name, base, the one change, code.
-type Rule = (&'static str, fn() -> Value, fn(&mut Value), &'static str);
+type Rule = (&'static str, fn() -> Document, fn(&mut Value), &'static str);
 
 #[track_caller]
 fn judge(rules: &[Rule]) {
+    let table = Location::caller();
     let mut wrong = Vec::new();
     for (name, base, change, expected) in rules {
         let mut bundle = base();
-        let before = code(&bundle.to_string());
+        let unchanged = bundle.to_string();
+        let before = code(&unchanged);
         if before != PASSES {
             wrong.push(format!("{name}: the base is refused: {before}"));
         }
         change(&mut bundle);
-        let found = code(&bundle.to_string());
+        let changed = bundle.to_string();
+        let found = code(&changed);
         if found != *expected {
             wrong.push(format!("{name}: expected {expected:?}, found {found:?}"));
         }
+        let Document { forge, scene, .. } = &bundle;
+        export::document(table, name, forge, scene, [&unchanged, &changed]);
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
@@ -576,7 +611,7 @@ fn never_a_bundle(change: fn(&Map<String, Value>) -> Option<Value>, at_least: us
     let mut tried = 0;
     let mut wrong = Vec::new();
     for (name, base) in [
-        ("blob", blob as fn() -> Value),
+        ("blob", blob as fn() -> Document),
         ("envelope", envelope),
         ("key", key),
         ("v0.2", v02),
@@ -620,46 +655,67 @@ fn shapes_of_a_statement() {
     let payload = statement(COSIGN_SIGN, &[(ARTIFACT, r#"{"env":"prod"}"#)]);
     let mut base: Value = serde_json::from_slice(&payload).unwrap();
     base["predicate"] = json!({ "list": [[1]], "deep": { "more": 1 } });
-    let code = |document: &Value| {
+    let table = Location::caller();
+    let code = |name: &str, document: &Value| {
         let mut forge = Forge::envelope2();
+        let unchanged = forge.clone();
         forge.set_payload(text(document).into_bytes());
-        let verdict = forge.make().verify();
-        verdict.map_or_else(|error| error.code(), |_| PASSES)
+        let scene = forge.make();
+        export::scene(table, &format!("statement-{name}"), &unchanged, &scene);
+        scene.verify().map_or_else(|error| error.code(), |_| PASSES)
     };
-    assert_eq!(code(&base), PASSES);
+    assert_eq!(code("unchanged", &base), PASSES);
     for (pointer, changed) in changed(&base, as_array) {
         // What a predicate says is its own business.
         let expected = match pointer.starts_with("/predicate") {
             true => PASSES,
             false => "statement-malformed",
         };
-        assert_eq!(code(&changed), expected, "{pointer:?} {changed}");
+        let found = code(&format!("as-array{pointer}"), &changed);
+        assert_eq!(found, expected, "{pointer:?} {changed}");
     }
     for (pointer, changed) in changed(&base, with_duplicate) {
-        assert_eq!(code(&changed), "statement-malformed", "{pointer:?}");
+        let found = code(&format!("duplicate{pointer}"), &changed);
+        assert_eq!(found, "statement-malformed", "{pointer:?}");
     }
     for (pointer, changed) in changed(&base, with_unknown) {
-        assert_eq!(code(&changed), PASSES, "{pointer:?} {changed}");
+        let found = code(&format!("unknown{pointer}"), &changed);
+        assert_eq!(found, PASSES, "{pointer:?} {changed}");
     }
     assert!(Statement::parse(b"null").is_err());
 }
 
 #[test]
 fn shapes_of_a_log_body() {
-    use keyless::format::log_entry::LogBody;
-    for base in [Forge::blob1, Forge::envelope1, Forge::blob2] {
-        let entry = base().make().bundle.log_entries.remove(0);
-        let document: Value = serde_json::from_slice(&entry.canonicalized_body).unwrap();
-        let code = |body: &str| {
-            LogBody::parse(&entry.kind, &entry.version, body.as_bytes())
-                .map_err(keyless::verify::VerifyError::from)
-                .map_or_else(|error| error.code(), |_| PASSES)
-        };
-        assert_eq!(code(&text(&document)), PASSES);
-        for change in [as_array as fn(&_) -> _, with_unknown, with_duplicate] {
-            for (pointer, changed) in changed(&document, change) {
-                let found = code(&text(&changed));
-                assert_eq!(found, "log-body-malformed", "{pointer:?} {changed}");
+    type Shape = fn(&Map<String, Value>) -> Option<Value>;
+    let shapes: [(&str, Shape); 3] = [
+        ("as-array", as_array),
+        ("unknown", with_unknown),
+        ("duplicate", with_duplicate),
+    ];
+    let bases: [(&str, Base); 3] = [
+        ("hashedrekord-1", Forge::blob1),
+        ("dsse-1", Forge::envelope1),
+        ("hashedrekord-2", Forge::blob2),
+    ];
+    let table = Location::caller();
+    for (base_name, base) in bases {
+        let body = base().make().bundle.log_entries.remove(0);
+        let document: Value = serde_json::from_slice(&body.canonicalized_body).unwrap();
+        for (shape_name, shape) in shapes {
+            for (pointer, _) in changed(&document, shape) {
+                let mut forge = base();
+                let unchanged = forge.clone();
+                let name = format!("body-{base_name}-{shape_name}{pointer}");
+                forge.entries[0].write = Rc::new(move |body| {
+                    let all = changed(body, shape);
+                    let (_, one) = all.iter().find(|(at, _)| *at == pointer).unwrap();
+                    text(one)
+                });
+                let scene = forge.make();
+                let found = scene.verify().map_or_else(|error| error.code(), |_| PASSES);
+                assert_eq!(found, "log-body-malformed", "{name}");
+                export::scene(table, &name, &unchanged, &scene);
             }
         }
     }

@@ -1,8 +1,10 @@
 //! Transparency logs: bodies, a tree of eight leaves, promises and checkpoints.
 
+use std::rc::Rc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use keyless::crypto::{TimeRange, UnixTime};
+use keyless::crypto::{HashAlgorithm, TimeRange, UnixTime};
 use keyless::format::bundle::{InclusionProof, TransparencyLogEntry};
 use keyless::trust::trusted_root::LogInstance;
 use serde_json::{Value, json};
@@ -68,6 +70,8 @@ pub enum Kind {
 pub struct Logged<'a> {
     /// What was signed: the artifact, or a pre-authentication encoding.
     pub message: &'a [u8],
+    /// The hash that was signed.
+    pub hash: HashAlgorithm,
     /// Payload of an envelope.
     pub payload: &'a [u8],
     pub signature: &'a [u8],
@@ -92,6 +96,8 @@ pub struct Entry {
     pub kind: Kind,
     /// Changes the body before it is logged.
     pub edit: fn(&mut Value),
+    /// Writes the body; [`Value::to_string`] unless its text is what is wrong.
+    pub write: Rc<dyn Fn(&Value) -> String>,
     /// Place in the tree.
     pub place: usize,
     pub integrated_time: Option<i64>,
@@ -107,6 +113,7 @@ impl Entry {
             log: log.clone(),
             kind,
             edit: |_| {},
+            write: Rc::new(Value::to_string),
             place: 4,
             integrated_time: v1.then_some(time),
             promise: v1,
@@ -126,7 +133,7 @@ impl Entry {
     pub fn issue(&self, logged: &Logged<'_>) -> TransparencyLogEntry {
         let mut body = body(self.kind, logged);
         (self.edit)(&mut body);
-        let body = body.to_string().into_bytes();
+        let body = (self.write)(&body).into_bytes();
         let place = self.place as u64;
         let log_index = match self.log.rekor {
             Rekor::V1 => EARLIER_SHARDS + place,
@@ -245,7 +252,10 @@ fn body(kind: Kind, logged: &Logged<'_>) -> Value {
             "apiVersion": "0.0.1",
             "kind": "hashedrekord",
             "spec": {
-                "data": { "hash": hash(logged.message) },
+                "data": { "hash": {
+                    "algorithm": logged.hash.name(),
+                    "value": hex::encode(logged.hash.digest(logged.message).as_bytes()),
+                } },
                 "signature": { "content": signature, "publicKey": { "content": verifier } },
             },
         }),
@@ -267,7 +277,10 @@ fn body(kind: Kind, logged: &Logged<'_>) -> Value {
                 "apiVersion": "0.0.2",
                 "kind": "hashedrekord",
                 "spec": { "hashedRekordV002": {
-                    "data": { "algorithm": "SHA2_256", "digest": base64(&sha256(logged.message)) },
+                    "data": {
+                        "algorithm": logged.hash.name().to_uppercase().replace("SHA", "SHA2_"),
+                        "digest": base64(logged.hash.digest(logged.message).as_bytes()),
+                    },
                     "signature": {
                         "content": signature,
                         "verifier": {

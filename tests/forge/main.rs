@@ -10,14 +10,21 @@ mod certificate;
 mod chain;
 mod content;
 mod entries;
+mod export;
 mod forge;
 mod identity;
 mod json;
 mod key;
+mod keys;
 mod log;
+mod requirements;
+mod responses;
 mod sct;
 mod timestamps;
 mod token;
+mod verdict;
+
+use std::panic::Location;
 
 use keyless::diagnostic::Diagnostic as _;
 
@@ -42,9 +49,11 @@ const PASSES: &str = "";
 /// Judges every case: its base must pass, and it must be refused with its code, or pass where there is none.
 #[track_caller]
 fn judge(cases: &[Case]) {
+    let table = Location::caller();
     let mut wrong = Vec::new();
     for Case(name, base, change, code) in cases {
         let mut forge = base();
+        let unchanged = forge.clone();
         if let Err(error) = forge.make().verify() {
             wrong.push(format!("{name}: the base is refused: {}", error.code()));
         }
@@ -66,6 +75,7 @@ fn judge(cases: &[Case]) {
         if found != *code {
             wrong.push(format!("{name}: expected {code}, found {found} ({told})"));
         }
+        export::scene(table, name, &unchanged, &scene);
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
@@ -89,8 +99,10 @@ fn what_is_right_passes() {
         ("key over an envelope", Forge::key_envelope1),
     ];
     for (name, base) in bases {
-        if let Err(error) = base().make().verify() {
+        let forge = base();
+        if let Err(error) = forge.make().verify() {
             panic!("{name}: {error:?}");
         }
+        export::base(&forge);
     }
 }

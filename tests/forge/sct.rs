@@ -107,6 +107,16 @@ fn a_list_that_cannot_be_read() {
             "sct-malformed",
         ),
         Case(
+            "bytes-behind-the-list",
+            Forge::blob1,
+            Before(|forge| {
+                forge.scts.clear();
+                let list = ("1.3.6.1.4.1.11129.2.4.2", false, vec![4, 3, 0, 0, 9]);
+                forge.leaf.more.push(list);
+            }),
+            "sct-malformed",
+        ),
+        Case(
             "more-than-sixteen",
             Forge::blob1,
             Before(|forge| forge.scts = vec![forge.scts[0].clone(); 17]),

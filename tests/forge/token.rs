@@ -1,10 +1,10 @@
 //! RFC 3161 timestamps, element by element.
 
-use keyless::crypto::Certificate;
 use keyless::crypto::asn1::encode;
+use keyless::crypto::{Certificate, HashAlgorithm};
 
 use crate::asn1::{explicit, generalized_time, integer, name, octets, oid, sequence, set_of};
-use crate::certificate::{Template, ecdsa_with_sha256};
+use crate::certificate::{Template, ecdsa_with};
 use crate::key::{Key, sha256};
 
 const SIGNED_DATA: &str = "1.2.840.113549.1.7.2";
@@ -40,6 +40,10 @@ pub struct Token {
     pub behind_signature: Vec<u8>,
     /// Issuer and serial number by which the signer is identified; its certificate's if none is given.
     pub identified: Option<(&'static str, u8)>,
+    /// DER of the SignerIdentifier, in place of those.
+    pub identifier: Option<Vec<u8>>,
+    /// Certificates put before the signer's.
+    pub before_signer: Vec<Vec<u8>>,
 }
 
 impl Token {
@@ -55,6 +59,8 @@ impl Token {
             signer: signer.clone(),
             behind_signature: Vec::new(),
             identified: None,
+            identifier: None,
+            before_signer: Vec::new(),
         }
     }
 
@@ -92,12 +98,16 @@ impl Token {
         let (issuer, serial) = self
             .identified
             .unwrap_or((template.issuer, template.serial));
+        let identifier = self
+            .identifier
+            .clone()
+            .unwrap_or_else(|| sequence(&[name(issuer), integer(serial)]));
         let signer_info = sequence(&[
             integer(1),
-            sequence(&[name(issuer), integer(serial)]),
+            identifier,
             sha256_identifier(),
             implicit,
-            ecdsa_with_sha256(),
+            ecdsa_with(HashAlgorithm::Sha256),
             octets(&self.signer.sign(&attributes)),
             self.behind_signature.clone(),
         ]);
@@ -105,7 +115,7 @@ impl Token {
             integer(3),
             set_of(vec![sha256_identifier()]),
             sequence(&[oid(TST_INFO), explicit(0, &octets(&info))]),
-            encode(0xa0, leaf.der()),
+            encode(0xa0, &[&self.before_signer.concat(), leaf.der()].concat()),
             set_of(vec![signer_info]),
         ]);
         let token = sequence(&[oid(SIGNED_DATA), explicit(0, &signed_data)]);
