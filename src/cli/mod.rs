@@ -39,11 +39,11 @@ pub struct Cli {
     command: Command,
 
     /// Write what would go to standard output to this file, replacing it.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", display_order = 900)]
     output_file: Option<PathBuf>,
 
     /// Say nothing on standard error but errors and warnings.
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, display_order = 901)]
     quiet: bool,
 }
 
@@ -95,16 +95,16 @@ pub(crate) fn fail(error: &dyn Diagnostic) -> Exit {
     error.exit()
 }
 
-/// Puts an error on the heap, where one of several kinds is meant.
-pub(crate) fn boxed(error: impl Diagnostic + 'static) -> Box<dyn Diagnostic> {
-    Box::new(error)
-}
-
 /// Shows why something was refused, with the command that would accept it if there is one; returns the exit
 /// code.
 pub(crate) fn refuse(error: &dyn Diagnostic, accepting: Option<&str>) -> Exit {
     output::note(output::human::refusal(error, accepting));
     error.exit()
+}
+
+/// Puts an error on the heap, where one of several kinds is meant.
+pub(crate) fn boxed(error: impl Diagnostic + 'static) -> Box<dyn Diagnostic> {
+    Box::new(error)
 }
 
 /// Ends a command that failed as a whole: the error for people, and the document for machines.

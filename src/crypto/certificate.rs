@@ -397,6 +397,9 @@ mod tests {
         assert_eq!(chain[0], Certificate::from_der(chain[0].der()).unwrap());
         assert_ne!(chain[0], chain[1]);
         assert!(chain[1].subject_text().contains('='), "{:?}", chain[1]);
+        let subject = name_text(chain[0].issuer());
+        assert_eq!(subject.as_deref(), Some(chain[1].subject_text()));
+        assert_eq!(name_text(b"no name"), None);
         assert!(chain[0].verify_signed_by(&chain[1]).is_ok());
         assert!(chain[1].verify_signed_by(&chain[0]).is_err());
     }

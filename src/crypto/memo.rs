@@ -116,5 +116,9 @@ mod tests {
         memo.verify(&public, HashAlgorithm::Sha256, b"m", signature.as_bytes())
             .unwrap();
         assert_eq!(memo.locked().len(), 1);
+        let another: DerSignature = signing.sign(b"n");
+        memo.verify(&public, HashAlgorithm::Sha256, b"n", another.as_bytes())
+            .unwrap();
+        assert_eq!(memo.locked().len(), 2);
     }
 }

@@ -187,3 +187,25 @@ fn subject_alternative_name(certificate: &Certificate) -> Result<String, Identit
         Ok(text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extensions_are_claims_by_their_last_arc() {
+        let of = |arc: &str| {
+            extension_claim(&ObjectIdentifier::new(&format!("{FULCIO_ARC}{arc}")).unwrap())
+        };
+        for (arc, name, raw) in CLAIMS {
+            assert_eq!(of(&arc.to_string()), Some(name));
+            assert_eq!(claim_name(name), Some(name));
+            let oid = ObjectIdentifier::new(&format!("{FULCIO_ARC}{arc}")).unwrap();
+            assert_eq!(claim(&oid), Some((name, raw)));
+        }
+        assert_eq!((of("7"), of("99"), of("8.1")), (None, None, None));
+        assert_eq!(extension_claim(&SUBJECT_ALT_NAME), None);
+        assert_eq!(claim_name("Issuer"), None);
+        assert_eq!(claim_names().count(), CLAIMS.len());
+    }
+}

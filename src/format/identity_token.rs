@@ -484,7 +484,7 @@ mod tests {
         assert_eq!(reason(""), "it is empty");
         assert_eq!(reason(" \n"), "it is empty");
         let (_, claims) = signed.split_once('.').unwrap();
-        for header in ["bm90IGpzb24", "W10", "e30x"] {
+        for header in ["bm90IGpzb24", "W10", "e30x", "A"] {
             let refused = reason(&format!("{header}.{claims}.c2ln"));
             assert_eq!(refused, "its header is no JSON object", "{header}");
         }

@@ -419,7 +419,7 @@ mod tests {
         let authority = &mut root.timestamp_authorities[0];
         authority.operator = Some("op".to_owned());
         assert_eq!(authority.party(), "op");
-        authority.operator = None;
+        authority.operator = Some(String::new());
         authority.uri = "https://tsa.test".to_owned();
         assert_eq!(authority.party(), "https://tsa.test");
         authority.uri = String::new();
@@ -450,5 +450,81 @@ mod tests {
         assert!(TrustedRoot::parse(padded(limits::TRUST_FILE_LEN).as_bytes()).is_ok());
         let refused = TrustedRoot::parse(padded(limits::TRUST_FILE_LEN + 1).as_bytes());
         assert_eq!(refused.unwrap_err().code(), "trusted-root-invalid");
+    }
+
+    fn changed(
+        change: impl FnOnce(&mut serde_json::Value),
+    ) -> Result<TrustedRoot, TrustedRootError> {
+        let mut root = serde_json::from_str(&capture()).unwrap();
+        change(&mut root);
+        TrustedRoot::parse(root.to_string().as_bytes())
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_left_out_and_told() {
+        use crate::crypto::key::KeyKind;
+        use serde_json::json;
+        let logs = |change: fn(&mut serde_json::Value)| {
+            let root = changed(|root| change(&mut root["tlogs"][0])).unwrap();
+            (root.logs.len(), root.warnings)
+        };
+        let unused = |why: &str| {
+            (
+                1,
+                vec![format!("log http://127.0.0.1:25300 {why}; not used")],
+            )
+        };
+        for usable in [
+            (|log| log["hashAlgorithm"] = json!(1)) as fn(&mut serde_json::Value),
+            |log| drop(log.as_object_mut().unwrap().remove("hashAlgorithm")),
+        ] {
+            assert_eq!(logs(usable), (2, Vec::new()));
+        }
+        for other in [
+            (|log| log["hashAlgorithm"] = json!("SHA2_512")) as fn(&mut serde_json::Value),
+            |log| log["hashAlgorithm"] = json!(2),
+        ] {
+            assert_eq!(logs(other), unused("does not hash with SHA-256"));
+        }
+        let short = unused("has a logId that has not 32 bytes");
+        assert_eq!(logs(|log| log["logId"]["keyId"] = json!("AAAA")), short);
+        let key = unused("has a key that this program cannot use");
+        assert_eq!(
+            logs(|log| log["publicKey"]["rawBytes"] = json!("AAAA")),
+            key
+        );
+
+        let kind = |details: serde_json::Value| {
+            let root = changed(|root| root["tlogs"][0]["publicKey"]["keyDetails"] = details);
+            root.unwrap().logs[0].public_key.kind()
+        };
+        assert_eq!(
+            kind(json!("PKCS1_RSA_PKCS1V5")),
+            KeyKind::Rsa,
+            "taken at its word"
+        );
+        assert_eq!(kind(json!(1)), KeyKind::Rsa);
+        assert_eq!(kind(json!(2)), KeyKind::EcdsaP256);
+
+        let root = changed(|root| {
+            let chain = &mut root["timestampAuthorities"][0]["certChain"]["certificates"];
+            chain.as_array_mut().unwrap().remove(0);
+        })
+        .unwrap();
+        assert!(root.timestamp_authorities.is_empty());
+        assert!(root.warnings[0].ends_with("has no leaf certificate; not used"));
+    }
+
+    #[test]
+    fn an_authority_has_certificates() {
+        let refused = Err(TrustedRootError::Rule {
+            rule: "an authority has no certificates",
+        });
+        for list in ["certificateAuthorities", "timestampAuthorities"] {
+            for chain in ["null", r#"{"certificates":[]}"#, "{}"] {
+                let chain: serde_json::Value = serde_json::from_str(chain).unwrap();
+                assert_eq!(changed(|root| root[list][0]["certChain"] = chain), refused);
+            }
+        }
     }
 }
