@@ -220,6 +220,28 @@ fn only_the_roof_prints_and_only_flows_read_the_clock() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// A signer whom nobody expected is found for a draft of a policy, and for nothing else.
+#[test]
+fn no_command_that_verifies_accepts_whoever_signed() {
+    let mut naming = Vec::new();
+    for (_, files) in sources() {
+        for (path, code) in files {
+            let names = ["find_signer", "anyone()", "ExpectedSigner::Anyone"];
+            if names.iter().any(|name| code.contains(name)) {
+                naming.push(path.display().to_string());
+            }
+        }
+    }
+    naming.sort();
+    let expected = [
+        "flow/policy_init.rs",
+        "verify/mod.rs",
+        "verify/policy.rs",
+        "verify/policy_file.rs",
+    ];
+    assert_eq!(naming, expected);
+}
+
 #[test]
 fn every_named_crate_is_called() {
     let all: String = sources()

@@ -16,9 +16,8 @@ use crate::flow::verify_blob_rules::{BlobRequest, file_name, verify_blob_by_rule
 use crate::flow::verify_image::{ImageRequest, ImageVerdict, verify_images};
 use crate::net::HttpClient;
 use crate::net::registry::ImageReference;
-use crate::output::human::plain;
 use crate::output::policy::{self, CheckedTarget};
-use crate::output::{Format, note};
+use crate::output::{Format, Output};
 use crate::trust::TrustedRoot;
 use crate::verify::glob::Glob;
 use crate::verify::policy_file::{Expectation, PolicyFile, Rule};
@@ -95,10 +94,13 @@ pub(crate) fn run(arguments: PolicyArguments, context: &Context) -> Exit {
     }
 }
 
-fn trusted_root(arguments: &TrustArguments) -> Result<TrustedRoot, Box<dyn Diagnostic>> {
+fn trusted_root(
+    arguments: &TrustArguments,
+    output: &Output,
+) -> Result<TrustedRoot, Box<dyn Diagnostic>> {
     let trust = trust::trusted_root(&arguments.source()).map_err(boxed)?;
     for warning in &trust.warnings {
-        note(format!("warning: {}", plain(warning)));
+        output.warn(warning);
     }
     Ok(trust)
 }
@@ -112,7 +114,7 @@ fn init(arguments: &InitArguments, context: &Context) -> Exit {
         Ok(references) => references,
         Err(error) => return fail(&error),
     };
-    let trust = match trusted_root(&arguments.trust) {
+    let trust = match trusted_root(&arguments.trust, &output) {
         Ok(trust) => trust,
         Err(error) => return fail(error.as_ref()),
     };
@@ -121,10 +123,7 @@ fn init(arguments: &InitArguments, context: &Context) -> Exit {
     match run_async(drafting) {
         Ok(draft) => {
             for left_out in &draft.left_out {
-                note(format!(
-                    "warning: left out: {}",
-                    plain(&left_out.to_string())
-                ));
+                output.warn(&format!("left out: {left_out}"));
             }
             output.raw(&draft.text);
             finish(output, Exit::Accepted)
@@ -157,7 +156,7 @@ fn check(arguments: &CheckArguments, context: &Context) -> Exit {
     };
     let mut tried = Vec::new();
     if !references.is_empty() || !arguments.files.is_empty() {
-        let trust = match trusted_root(&arguments.trust) {
+        let trust = match trusted_root(&arguments.trust, &output) {
             Ok(trust) => trust,
             Err(error) => return fail_with(output, COMMAND, error.as_ref()),
         };

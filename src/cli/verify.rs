@@ -189,27 +189,16 @@ fn show(mut output: Output, verdicts: &[ImageVerdict], arguments: &VerifyArgumen
                 for line in explain::of_accepted(accepted) {
                     output.line(line);
                 }
-                for line in policy::explained(&accepted.rules) {
-                    output.line(line);
-                }
             }
-            for refused in &verdict.refused {
-                for line in explain::of_refused(refused) {
-                    note(line);
-                }
-                for line in policy::explained(&refused.rules) {
-                    note(line);
-                }
+            for line in verdict.refused.iter().flat_map(explain::of_refused) {
+                note(line);
             }
         }
         if let Some(error) = &verdict.error {
             let accepting = arguments.accepting(verdict);
             exit = exit.worst(refuse(error, accepting.as_deref()));
-            if verdict.rules.len() > 1 {
-                note("rules that are about it:");
-                for line in policy::verdicts(&verdict.rules) {
-                    note(format!("  {line}"));
-                }
+            for line in policy::unmet(&verdict.rules) {
+                note(line);
             }
             if verdict.refused.len() > 1 {
                 note("what is attached:");

@@ -137,25 +137,6 @@ pub(crate) fn run(arguments: VerifyBlobArguments, context: &Context) -> Exit {
     }
 }
 
-/// Ends a command that came to no verdict.
-fn fail_with(output: Output, error: &dyn Diagnostic) -> Exit {
-    fail_told(output, error, None, None)
-}
-
-fn fail_told(
-    mut output: Output,
-    error: &dyn Diagnostic,
-    accepting: Option<String>,
-    explanation: Option<&Explanation>,
-) -> Exit {
-    let mut document = failure(COMMAND, error);
-    document["acceptingCommand"] = accepting.clone().into();
-    document["checks"] = document::checks(explanation);
-    output.document(&document);
-    let exit = refuse(error, accepting.as_deref());
-    finish(output, exit)
-}
-
 /// Judges by the rules of a policy file.
 fn run_rules(
     arguments: &VerifyBlobArguments,
@@ -195,12 +176,30 @@ fn run_rules(
         note(line);
     }
     let exit = fail(error);
-    if verdict.rules.len() > 1 {
-        note("rules that are about it:");
-        for line in policy::verdicts(&verdict.rules) {
-            note(format!("  {line}"));
-        }
+    for line in policy::unmet(&verdict.rules) {
+        note(line);
     }
+    finish(output, exit)
+}
+
+/// Ends a command that came to no verdict.
+fn fail_with(output: Output, error: &dyn Diagnostic) -> Exit {
+    fail_told(output, error, None, None)
+}
+
+fn fail_told(
+    mut output: Output,
+    error: &dyn Diagnostic,
+    accepting: Option<String>,
+    explanation: Option<&Explanation>,
+) -> Exit {
+    let mut document = failure(COMMAND, error);
+    document["acceptingCommand"] = accepting.clone().into();
+    document["checks"] = document::checks(explanation);
+    document["rules"] = policy::verdicts_json(&[]);
+    document["refused"] = Vec::<()>::new().into();
+    output.document(&document);
+    let exit = refuse(error, accepting.as_deref());
     finish(output, exit)
 }
 

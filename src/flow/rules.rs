@@ -105,6 +105,21 @@ impl Summary {
     }
 }
 
+/// A bundle meets a rule, and is not accepted because another rule is not met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("meets a rule of the policy, and another rule is not met")]
+pub struct OtherRule;
+
+impl Diagnostic for OtherRule {
+    fn code(&self) -> &'static str {
+        "policy-other-rule"
+    }
+
+    fn exit(&self) -> Exit {
+        Exit::NoSignature
+    }
+}
+
 /// A bundle that meets a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetBy {

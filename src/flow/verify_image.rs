@@ -6,7 +6,7 @@ use crate::crypto::Digest;
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::discover::{Budget, FindError, Found, discover, discover_wanted};
 use crate::flow::rules::{
-    Judged, MetBy, Reason, RuleError, RuleJudgement, RuleVerdict, Summary, Unmet, judge,
+    Judged, MetBy, OtherRule, Reason, RuleError, RuleJudgement, RuleVerdict, Summary, Unmet, judge,
 };
 use crate::format::bundle::KeyMaterial;
 use crate::format::certificate_identity::CertificateIdentity;
@@ -70,7 +70,7 @@ pub enum Refusal {
     /// It was judged and refused.
     Verify(VerifyError),
     /// It meets a rule, and another rule is not met.
-    OtherRule,
+    OtherRule(OtherRule),
 }
 
 impl Refusal {
@@ -78,7 +78,7 @@ impl Refusal {
         match self {
             Refusal::Verify(error) => Reason::Verify(error).rank(),
             Refusal::Find(error) => Reason::Find(error).rank(),
-            Refusal::OtherRule => 0,
+            Refusal::OtherRule(_) => 0,
         }
     }
 }
@@ -320,7 +320,11 @@ fn sort_in(
                     });
                     return;
                 }
-                Ok(_) => (Refusal::OtherRule, summary.explanation, summary.rules),
+                Ok(_) => (
+                    Refusal::OtherRule(OtherRule),
+                    summary.explanation,
+                    summary.rules,
+                ),
                 Err(error) => (Refusal::Verify(error), summary.explanation, summary.rules),
             }
         }

@@ -225,11 +225,10 @@ fn image_verdict(verdict: &ImageVerdict) -> Value {
                     ),
                     ("bundleDigest", accepted.bundle.to_string().into()),
                     ("checks", checks(accepted.explanation.as_ref())),
+                    ("rules", policy::judgements_json(&accepted.rules)),
                 ],
             )
         })
-        .zip(&verdict.accepted)
-        .map(|(signature, accepted)| policy::with_judgements(signature, &accepted.rules))
         .collect();
     let refused: Vec<Value> = verdict
         .refused
@@ -238,19 +237,17 @@ fn image_verdict(verdict: &ImageVerdict) -> Value {
             let reason = match &refused.reason {
                 Refusal::Verify(reason) => error(reason),
                 Refusal::Find(reason) => error(reason),
-                Refusal::OtherRule => {
-                    json!({ "code": "policy-other-rule", "message": policy::OTHER_RULE })
-                }
+                Refusal::OtherRule(reason) => error(reason),
             };
-            let refusal = json!({
+            json!({
                 "manifestDigest": refused.manifest.to_string(),
                 "reason": reason,
                 "checks": checks(refused.explanation.as_ref()),
-            });
-            policy::with_judgements(refusal, &refused.rules)
+                "rules": policy::judgements_json(&refused.rules),
+            })
         })
         .collect();
-    let image = json!({
+    json!({
         "image": verdict.given,
         "reference": verdict.image.as_ref().map(ToString::to_string),
         "digest": verdict.image.as_ref().map(|image| image.digest().to_string()),
@@ -258,9 +255,9 @@ fn image_verdict(verdict: &ImageVerdict) -> Value {
         "exitCode": verdict.exit().code(),
         "signatures": signatures,
         "refused": refused,
+        "rules": policy::verdicts_json(&verdict.rules),
         "error": verdict.error.as_ref().map(|found| error(found)),
-    });
-    policy::with_verdicts(image, &verdict.rules)
+    })
 }
 
 fn attached(attached: &Attached) -> Value {
@@ -323,12 +320,14 @@ pub fn verify_blob(blob: &str, verdict: &VerifiedBlob, explanation: Option<&Expl
             verified(&verdict.verified),
             &[("checks", checks(explanation))],
         ),
+        "rules": policy::judgements_json(&[]),
     });
-    head(
-        "verify-blob",
-        Exit::Accepted,
-        [("blobs", vec![found].into())],
-    )
+    let members = [
+        ("blobs", vec![found].into()),
+        ("rules", policy::verdicts_json(&[])),
+        ("refused", Vec::<Value>::new().into()),
+    ];
+    head("verify-blob", Exit::Accepted, members)
 }
 
 /// The document of `keyless attach bundle`.

@@ -157,7 +157,7 @@ pub fn refusals(verdict: &ImageVerdict) -> Vec<String> {
             let reason = match &refused.reason {
                 Refusal::Verify(error) => error.to_string(),
                 Refusal::Find(error) => error.to_string(),
-                Refusal::OtherRule => policy::OTHER_RULE.to_owned(),
+                Refusal::OtherRule(other) => other.to_string(),
             };
             format!("  {}: {}", refused.manifest, plain(&reason))
         })

@@ -4,16 +4,14 @@ use serde_json::{Map, Value, json};
 
 use super::document::{self, checks, error, head};
 use super::explain;
+use super::failure;
 use super::human::{self, plain};
 use crate::diagnostic::{Diagnostic, Exit};
-use crate::flow::rules::{RuleJudgement, RuleVerdict, Unmet};
+use crate::flow::rules::{OtherRule, RuleJudgement, RuleVerdict, Unmet};
 use crate::flow::verify_blob_rules::BlobVerdict;
 use crate::verify::glob::Glob;
 use crate::verify::policy_file::{self, Rule};
 use crate::verify::{MatchedSigner, VerifyError};
-
-/// Why a bundle that meets a rule is not accepted.
-pub const OTHER_RULE: &str = "meets a rule of the policy, and another rule is not met";
 
 /// Formats which rules a bundle meets.
 pub fn met(rules: &[RuleJudgement]) -> Vec<String> {
@@ -28,22 +26,6 @@ pub fn met(rules: &[RuleJudgement]) -> Vec<String> {
             )
         })
         .collect()
-}
-
-/// Formats the checks of a bundle under each rule.
-pub fn explained(rules: &[RuleJudgement]) -> Vec<String> {
-    let mut lines = Vec::new();
-    for judged in rules {
-        if let Some(told) = &judged.explanation {
-            lines.push(format!(
-                "rule {}, which requires {}:",
-                plain(&judged.rule),
-                plain(&judged.content)
-            ));
-            lines.extend(explain::lines(told));
-        }
-    }
-    lines
 }
 
 fn signer(signer: &MatchedSigner) -> String {
@@ -71,6 +53,16 @@ pub fn verdicts(rules: &[RuleVerdict]) -> Vec<String> {
         .collect()
 }
 
+/// Formats the verdict of each rule where it is not met or others are; for standard error.
+pub fn unmet(rules: &[RuleVerdict]) -> Vec<String> {
+    if rules.len() < 2 {
+        return Vec::new();
+    }
+    let head = "rules that are about it:".to_owned();
+    let lines = verdicts(rules).into_iter().map(|line| format!("  {line}"));
+    std::iter::once(head).chain(lines).collect()
+}
+
 /// A refusal under a rule: what helps is said in terms of the rule.
 fn refusal(rule: &str, why: &VerifyError) -> Value {
     let mut value = error(why);
@@ -78,14 +70,18 @@ fn refusal(rule: &str, why: &VerifyError) -> Value {
     value
 }
 
-fn unmet(rule: &str, why: &Unmet) -> Value {
+fn unmet_json(rule: &str, why: &Unmet) -> Value {
     match why {
         Unmet::Refused(why) => refusal(rule, why),
         other => error(other),
     }
 }
 
-fn judgements(rules: &[RuleJudgement]) -> Value {
+/// What a bundle is to each rule; null where no policy file is used, or nothing could be judged.
+pub fn judgements_json(rules: &[RuleJudgement]) -> Value {
+    if rules.is_empty() {
+        return Value::Null;
+    }
     rules
         .iter()
         .map(|judged| {
@@ -100,7 +96,11 @@ fn judgements(rules: &[RuleJudgement]) -> Value {
         .collect()
 }
 
-fn verdicts_json(rules: &[RuleVerdict]) -> Value {
+/// Whether each rule is met; null where no policy file is used, or nothing could be judged.
+pub fn verdicts_json(rules: &[RuleVerdict]) -> Value {
+    if rules.is_empty() {
+        return Value::Null;
+    }
     rules
         .iter()
         .map(|rule| {
@@ -120,26 +120,10 @@ fn verdicts_json(rules: &[RuleVerdict]) -> Value {
                 "requires": rule.content,
                 "met": rule.unmet.is_none(),
                 "metBy": met_by,
-                "reason": rule.unmet.as_ref().map(|why| unmet(&rule.rule, why)),
+                "reason": rule.unmet.as_ref().map(|why| unmet_json(&rule.rule, why)),
             })
         })
         .collect()
-}
-
-/// Adds what a bundle is to each rule, where a policy file is used.
-pub fn with_judgements(mut value: Value, rules: &[RuleJudgement]) -> Value {
-    if !rules.is_empty() {
-        value["rules"] = judgements(rules);
-    }
-    value
-}
-
-/// Adds whether each rule is met, where a policy file is used.
-pub fn with_verdicts(mut value: Value, rules: &[RuleVerdict]) -> Value {
-    if !rules.is_empty() {
-        value["rules"] = verdicts_json(rules);
-    }
-    value
 }
 
 /// Formats the bundles of a file that is accepted.
@@ -157,18 +141,13 @@ pub fn blob_bundles(verdict: &BlobVerdict) -> Vec<String> {
 
 /// Formats the checks of a file's bundles.
 pub fn blob_explained(verdict: &BlobVerdict) -> Vec<String> {
-    let mut lines = Vec::new();
-    for bundle in &verdict.bundles {
-        let told = explained(&bundle.rules);
-        if !told.is_empty() {
-            lines.push(format!("{}:", plain(&bundle.path.display().to_string())));
-        }
-        lines.extend(told);
-    }
-    lines
+    let bundles = verdict.bundles.iter();
+    bundles
+        .flat_map(|bundle| explain::of_rules(&bundle.path.display().to_string(), &bundle.rules))
+        .collect()
 }
 
-/// The document of `keyless verify-blob --policy`; members as without a policy file, and `rules`.
+/// The document of `keyless verify-blob --policy`; members as without a policy file.
 pub fn blob_document(blob: &str, verdict: &BlobVerdict) -> Value {
     let digests: Vec<String> = verdict.digests.iter().map(ToString::to_string).collect();
     let mut accepted = Vec::new();
@@ -176,34 +155,41 @@ pub fn blob_document(blob: &str, verdict: &BlobVerdict) -> Value {
     for bundle in &verdict.bundles {
         let path = bundle.path.display().to_string();
         let digest = bundle.digest.to_string();
+        let rules = judgements_json(&bundle.rules);
         let reason = match (&bundle.outcome, &verdict.error) {
             (Ok(verified), None) => {
-                let signature = with_judgements(document::verified(verified), &bundle.rules);
                 accepted.push(json!({
                     "blob": blob,
                     "digests": digests,
                     "bundle": path,
                     "bundleDigest": digest,
-                    "signature": signature,
+                    "signature": document::verified(verified),
+                    "rules": rules,
                 }));
                 continue;
             }
-            (Ok(_), Some(_)) => json!({ "code": "policy-other-rule", "message": OTHER_RULE }),
+            (Ok(_), Some(_)) => error(&OtherRule),
             (Err(why), _) => error(why),
         };
-        let refusal = json!({ "bundle": path, "bundleDigest": digest, "reason": reason });
-        refused.push(with_judgements(refusal, &bundle.rules));
+        refused.push(json!({
+            "bundle": path,
+            "bundleDigest": digest,
+            "reason": reason,
+            "rules": rules,
+        }));
     }
-    let exit = verdict
-        .error
-        .as_ref()
-        .map_or(Exit::Accepted, Diagnostic::exit);
-    let mut document = head("verify-blob", exit, [("blobs", accepted.into())]);
+    let mut document = match &verdict.error {
+        None => head("verify-blob", Exit::Accepted, [("blobs", accepted.into())]),
+        Some(why) => {
+            let mut document = failure("verify-blob", why);
+            document["acceptingCommand"] = Value::Null;
+            document["checks"] = Value::Null;
+            document
+        }
+    };
+    document["rules"] = verdicts_json(&verdict.rules);
     document["refused"] = refused.into();
-    if let Some(why) = &verdict.error {
-        document["error"] = error(why);
-    }
-    with_verdicts(document, &verdict.rules)
+    document
 }
 
 /// Formats a rule, one fact a line.

@@ -12,7 +12,7 @@ pub use parse::{Fault, PolicyFileError, Position, is_predicate_type};
 use std::collections::BTreeMap;
 
 use crate::diagnostic::{Diagnostic, Exit};
-use crate::verify::error::VerifyError;
+use crate::verify::error::{IF_INTENDED, VerifyError};
 use crate::verify::glob::{FileName, Glob, image_name};
 use crate::verify::policy::ExpectedSigner;
 use crate::verify::{ExpectedContent, Policy, Thresholds, Waiver};
@@ -288,7 +288,7 @@ pub fn hint(rule: &str, error: &VerifyError) -> Option<String> {
             ..
         } => error.hint(),
         VerifyError::IdentityMismatch { found, .. } => Some(format!(
-            "if this signer is intended, add it to {rule:?} as [[rule.signer]] with identity = {} and issuer = {}",
+            "{IF_INTENDED}add it to {rule:?} as [[rule.signer]] with identity = {} and issuer = {}",
             draft::quoted(&found.subject),
             draft::quoted(&found.issuer)
         )),
@@ -297,7 +297,7 @@ pub fn hint(rule: &str, error: &VerifyError) -> Option<String> {
             found: Some(found),
             ..
         } => Some(format!(
-            "if this signer is intended, rule {rule:?} may ask for {name} = {}",
+            "{IF_INTENDED}rule {rule:?} may ask for {name} = {}",
             draft::quoted(found)
         )),
         other => other.hint(),

@@ -11,7 +11,8 @@ use keyless::sandbox::registry::RegistryMode;
 use serde_json::{Map, Value, json};
 
 use crate::json_schema::{PUBLISHED, Schema};
-use crate::support::{OwnRegistry, World, answering};
+use crate::policy::{rule as policy_rule, write_policy};
+use crate::support::{IDENTITY, OwnRegistry, World, answering};
 
 #[test]
 fn it_is_printed_whole() {
@@ -205,6 +206,42 @@ fn documents() -> Vec<Value> {
     let broken = answering(&world, |_| "<html>".into_response());
     let all = format!("verify {by_digest} {by_tag}x {broken}/a/b:c --explain");
     print(&all, &world.expecting_of("other@example.test"));
+    // Under a policy: met, not met, no rule; by an image and by a file.
+    let rules = [
+        policy_rule(
+            &world,
+            "app",
+            "images = [\"**\"]\nfiles = [\"file\"]",
+            IDENTITY,
+        ),
+        policy_rule(
+            &world,
+            "other",
+            "images = [\"**/app\"]",
+            "other@example.test",
+        ),
+        policy_rule(
+            &world,
+            "release",
+            "files = [\"file\"]",
+            "other@example.test",
+        ),
+    ];
+    for some in [&rules[..1], &rules[..]] {
+        write_policy(&world, some);
+        print(
+            &format!("verify --policy policy.toml {by_digest} --explain"),
+            none,
+        );
+        print("verify-blob --policy policy.toml file --explain", none);
+        let targets = format!("{by_digest} --file file --file absent");
+        print(
+            &format!("policy check --policy policy.toml {targets}"),
+            none,
+        );
+    }
+    print("verify-blob --policy policy.toml absent", none);
+    print("policy check --policy absent", none);
     documents
 }
 
