@@ -184,6 +184,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn options_are_shown_where_they_can_be_pasted() {
+        let signer = |subject: &str| CertificateIdentity {
+            subject: subject.to_owned(),
+            issuer: "https://i".to_owned(),
+            claims: Vec::new(),
+        };
+        let lines = claimed(&[signer("a@b"), signer("--x"), signer("a\u{1b}[2J")]);
+        assert_eq!(
+            lines,
+            [
+                "  --certificate-identity a@b --certificate-oidc-issuer https://i",
+                "  --certificate-identity=--x --certificate-oidc-issuer https://i",
+                "  a\u{fffd}[2J (issuer https://i), which cannot be shown as it is",
+            ]
+        );
+    }
+
+    #[test]
     fn names_cannot_write_to_the_terminal() {
         assert_eq!(
             plain("a\u{1b}[2Jb\nc\u{202e}d"),

@@ -338,6 +338,26 @@ fn it_lists_every_claim_and_every_check() {
     assert_eq!(listed, steps);
 }
 
+/// An image whose signers cannot be read is in the document, with the reason that people are told.
+#[test]
+fn claimed_signers_have_their_errors() {
+    let world = World::new();
+    let image = world.image("v1");
+    world.keyless("sign").arg(image.by_digest()).run().exits(0);
+    let absent = format!("{}:absent", image.repository);
+    let run = world.keyless("verify --output json");
+    let run = run.args([&image.by_digest(), &absent]).run();
+    let document = run.fails(2, "usage-identity-missing").json();
+    let [signed, unknown] = &document["claimedSigners"].as_array().unwrap()[..] else {
+        panic!("{document}");
+    };
+    assert_eq!(signed["error"], Value::Null);
+    assert_eq!(signed["signers"].as_array().unwrap().len(), 1);
+    assert_eq!(unknown["signed"], absent);
+    assert_eq!(unknown["signers"], json!([]));
+    assert_eq!(unknown["error"]["exitCode"], 11);
+}
+
 /// What people are warned of, a machine reads too.
 #[test]
 fn warnings_are_part_of_the_document() {
