@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use keyless::crypto::key::KeyKind;
 use keyless::crypto::{Digest, PublicKey, TimeRange, UnixTime};
 use keyless::diagnostic::Diagnostic as _;
-use keyless::format::bundle::Bundle;
+use keyless::format::bundle::{Bundle, KeyMaterial};
 use keyless::format::log_entry::key_details;
 use keyless::trust::TrustedRoot;
 use keyless::trust::trusted_root::{
@@ -86,8 +86,27 @@ pub fn document(
     write_case(&folder, after, scene, &about);
 }
 
+/// Writes a case whose leaf this program does not read, and returns the code that its bundle is refused with.
+pub fn unread(table: &Location<'_>, name: &str, forge: &Forge, scene: &Scene) -> &'static str {
+    let leaf = match &scene.bundle.key_material {
+        KeyMaterial::Certificate(leaf) => base64(leaf.der()),
+        KeyMaterial::PublicKey { .. } => panic!("{name}: no certificate"),
+    };
+    let unread = base64(
+        scene
+            .unread_leaf
+            .as_ref()
+            .unwrap_or_else(|| panic!("{name}: it is read")),
+    );
+    let before = scene.bundle.encode();
+    let after = before.replacen(&leaf, &unread, 1);
+    let unchanged = forge.make().bundle.encode();
+    document(table, name, forge, scene, [&unchanged, &after]);
+    Bundle::parse(after.as_bytes()).map_or_else(|error| error.code(), |_| PASSES)
+}
+
 /// Names what is signed, by whom, in which logs, with which timestamps.
-fn describe(forge: &Forge) -> String {
+pub fn describe(forge: &Forge) -> String {
     let mut name = match (&forge.signed, forge.hinted) {
         (Signed::Blob, true) => "blob",
         (Signed::Blob, false) => "blob-unhinted",
@@ -102,6 +121,8 @@ fn describe(forge: &Forge) -> String {
         });
         name.push_str(match (entry.log.rekor, entry.kind) {
             (Rekor::V2, Kind::Hashedrekord1) => "-older-kind",
+            (_, Kind::Intoto) => "-intoto",
+            (_, Kind::Dsse2) => "-dsse",
             _ => "",
         });
         let is_odd = entry.log.rekor == Rekor::V2 && !entry.log.key.is_ed25519();
@@ -168,7 +189,7 @@ fn artifact(scene: &Scene) -> Option<&'static [u8]> {
     let digests = scene.artifact.digests();
     [ARTIFACT, OTHER_ARTIFACT]
         .into_iter()
-        .find(|bytes| digests == [Digest::sha256(bytes)])
+        .find(|bytes| digests[0] == Digest::sha256(bytes))
 }
 
 fn about(name: &str, base: &str, scene: &Scene, code: &str) -> Value {

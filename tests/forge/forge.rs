@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use keyless::crypto::{Digest, PublicKey, TimeRange, UnixTime};
+use keyless::crypto::{Certificate, Digest, PublicKey, TimeRange, UnixTime};
 use keyless::format::bundle::{Bundle, BundleVersion, Content, KeyMaterial};
 use keyless::format::dsse::Envelope;
 use keyless::trust::TrustedRoot;
@@ -78,11 +78,17 @@ pub struct Forge {
     pub hinted: bool,
     /// The signer's key.
     pub key: Key,
+    /// Changes the signature before it is stamped and logged.
+    pub reshape: fn(Vec<u8>) -> Vec<u8>,
     /// Signed with the key alone, without a certificate.
     pub managed: bool,
     pub root: Template,
     pub intermediate: Template,
     pub leaf: Template,
+    /// Makes the TBSCertificate of the signer's certificate, given a list of SCTs or none.
+    pub leaf_tbs: fn(&Template, Option<&[u8]>) -> Vec<u8>,
+    /// Makes the signer's certificate around it.
+    pub leaf_signed: fn(&Template, Vec<u8>) -> Vec<u8>,
     pub ct: Key,
     pub scts: Vec<Sct>,
     pub rekor1: Log,
@@ -110,6 +116,8 @@ pub struct Scene {
     pub content: ExpectedContent,
     /// The signer's key.
     pub key: PublicKey,
+    /// The signer's certificate where this program does not read it; the bundle holds another one then.
+    pub unread_leaf: Option<Vec<u8>>,
 }
 
 impl Scene {
@@ -138,6 +146,7 @@ impl Scene {
 fn authority(subject: &'static str, issuer: &'static str, key: &Key, signer: &Key) -> Template {
     Template {
         issuer,
+        issuer_name: None,
         subject,
         serial: 7,
         key: key.clone(),
@@ -148,6 +157,7 @@ fn authority(subject: &'static str, issuer: &'static str, key: &Key, signer: &Ke
         key_usage: Some(CERT_AND_CRL_SIGN),
         extended_key_usage: None,
         names: Vec::new(),
+        generalized: false,
         more: Vec::new(),
     }
 }
@@ -206,17 +216,21 @@ impl Forge {
             issuer: ca_key,
             time: (NOW - 60).unsigned_abs() * 1000,
             time_shift: 0,
-            algorithm: 3,
+            algorithm: None,
+            extensions: Vec::new(),
         };
         Forge {
             artifact: ARTIFACT,
             signed,
             hinted: true,
             key,
+            reshape: |signature| signature,
             managed: false,
             root,
             intermediate,
             leaf,
+            leaf_tbs: Template::tbs,
+            leaf_signed: Template::signed,
             ct,
             scts: vec![sct],
             rekor1: Log {
@@ -272,6 +286,18 @@ impl Forge {
     /// Rekor v1, `dsse`.
     pub fn envelope1() -> Self {
         Forge::new(Forge::envelope()).logged(Rekor::V1, Kind::Dsse1)
+    }
+
+    /// Rekor v1, `intoto`.
+    pub fn intoto1() -> Self {
+        Forge::new(Forge::envelope()).logged(Rekor::V1, Kind::Intoto)
+    }
+
+    /// Rekor v2, `dsse`, with a timestamp.
+    pub fn dsse2() -> Self {
+        Forge::new(Forge::envelope())
+            .logged(Rekor::V2, Kind::Dsse2)
+            .stamped()
     }
 
     /// Rekor v2 with a timestamp.
@@ -396,19 +422,21 @@ impl Forge {
                 ([head.as_bytes(), payload].concat(), payload.clone())
             }
         };
-        let signature = self.key.sign(&message);
-        let list = Sct::list(&self.scts, &self.leaf.tbs(None));
-        let leaf = match self.scts.is_empty() {
-            true => self.leaf.issue(),
-            false => self.leaf.issue_with(Some(&list)),
-        };
+        let signature = (self.reshape)(self.key.sign(&message));
+        let list = Sct::list(&self.scts, &(self.leaf_tbs)(&self.leaf, None));
+        let list = (!self.scts.is_empty()).then_some(&list[..]);
+        let leaf_der = (self.leaf_signed)(&self.leaf, (self.leaf_tbs)(&self.leaf, list));
+        let read = Certificate::from_der(&leaf_der);
+        let unread_leaf = read.is_err().then(|| leaf_der.clone());
+        let leaf = read.unwrap_or_else(|_| Forge::blob1().leaf.issue());
         let spki = self.key.spki();
         let verifier = match self.managed {
             true => ("PUBLIC KEY", spki.as_slice()),
-            false => ("CERTIFICATE", leaf.der()),
+            false => ("CERTIFICATE", leaf_der.as_slice()),
         };
         let logged = Logged {
-            message: &message,
+            digest: self.key.digest(&message),
+            key: &self.key,
             payload: &payload,
             signature: &signature,
             verifier,
@@ -422,7 +450,7 @@ impl Forge {
         let log_entries = self.entries.iter().map(|e| e.issue(&logged)).collect();
         let content = match &self.signed {
             Signed::Blob => Content::MessageSignature {
-                digest: self.hinted.then(|| Digest::sha256(self.artifact)),
+                digest: self.hinted.then(|| self.key.digest(self.artifact)),
                 signature,
             },
             Signed::Envelope { payload_type, .. } => Content::DsseEnvelope(Envelope {
@@ -439,6 +467,11 @@ impl Forge {
             false => KeyMaterial::Certificate(Box::new(leaf)),
         };
         let exact = |text| ValueMatcher::exact(text).unwrap();
+        let mut digests = vec![
+            Digest::sha256(self.artifact),
+            self.key.digest(self.artifact),
+        ];
+        digests.dedup();
         Scene {
             bundle: Bundle {
                 version: BundleVersion::V03,
@@ -447,7 +480,7 @@ impl Forge {
                 log_entries,
                 timestamps,
             },
-            artifact: Artifact::from_digest(Digest::sha256(self.artifact)),
+            artifact: Artifact::from_digests(digests).unwrap(),
             trust: self.trust(tsa),
             expected_key: self.managed.then(|| self.key.public()),
             subject: exact(SUBJECT),
@@ -459,10 +492,11 @@ impl Forge {
                 },
             },
             key: self.key.public(),
+            unread_leaf,
         }
     }
 
-    fn trust(&self, tsa: keyless::crypto::Certificate) -> TrustedRoot {
+    fn trust(&self, tsa: Certificate) -> TrustedRoot {
         let ct = Log {
             rekor: Rekor::V1,
             name: "ct.test",
