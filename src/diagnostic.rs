@@ -26,13 +26,15 @@ pub enum Exit {
     NoCertificate = 13,
     /// The identity token is missing, malformed, expired or meant for somebody else.
     Token = 14,
+    /// No rule of the policy file is about the image or file.
+    NoRule = 15,
     /// The signature does not verify.
     SignatureInvalid = 20,
     /// The signature is for other content.
     ContentMismatch = 21,
     /// A bundle or envelope breaks its format.
     Malformed = 22,
-    /// Trusted root or signing config is missing, malformed or has no usable service.
+    /// Trusted root, signing config or policy file is malformed, or has no usable service.
     TrustMaterial = 30,
     /// The certificate or its chain is refused.
     Certificate = 31,
@@ -145,9 +147,70 @@ fn is_bidi_control(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// Characters that nobody sees, or that look like the space they are not (Unicode 16, Default_Ignorable and
+/// format characters).
+fn is_unseen(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+        | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// Quotes a value for a POSIX shell, so that a suggested command can be pasted whoever wrote the value.
+pub fn shell_quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./-_".contains(c);
+    // zsh looks a word up as a command where it begins with an equals sign.
+    if !text.is_empty() && !text.starts_with('=') && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// Returns an option with its value as it can be pasted into a POSIX shell, joined where the value would be
+/// taken for an option itself. `None` for a value with characters that a terminal obeys or hides: a command
+/// with it would not do what it seems to.
+pub fn shell_option(flag: &str, value: &str) -> Option<String> {
+    if value.chars().any(|c| c.is_control() || is_unseen(c)) {
+        return None;
+    }
+    Some(match value.starts_with('-') {
+        true => format!("{flag}={}", shell_quoted(value)),
+        false => format!("{flag} {}", shell_quoted(value)),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_option_can_be_pasted_or_is_none() {
+        let option = |value| shell_option("--name", value);
+        for (value, pasted) in [
+            ("dev@example.test", "--name dev@example.test"),
+            ("--insecure", "--name=--insecure"),
+            ("-$(x)", "--name='-$(x)'"),
+            ("=ls", "--name '=ls'"),
+            ("", "--name ''"),
+            ("a'b", r"--name 'a'\''b'"),
+            ("a b;c&d|e>f!g*h~i#j", "--name 'a b;c&d|e>f!g*h~i#j'"),
+            ("dév", "--name 'dév'"),
+        ] {
+            assert_eq!(option(value).as_deref(), Some(pasted));
+        }
+        for hidden in [
+            "a\nb",
+            "a\u{3}b",
+            "a\u{1b}[2J",
+            "a\u{202e}b",
+            "a\u{200b}b",
+            "a\u{feff}",
+        ] {
+            assert_eq!(option(hidden), None, "{hidden:?}");
+        }
+    }
 
     #[test]
     fn a_batch_ends_with_the_most_severe() {

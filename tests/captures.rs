@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use keyless::crypto::merkle::{Hash, leaf_hash, root, verify_inclusion};
-use keyless::crypto::{Certificate, Digest, PublicKey};
+use keyless::crypto::{Certificate, Digest, PublicKey, SignatureMemo};
 use keyless::diagnostic::Diagnostic;
 use keyless::format::bundle::{Bundle, parse_log_entry};
 use keyless::format::certificate_identity::CertificateIdentity;
@@ -17,7 +17,9 @@ use keyless::format::timestamp::TimestampResponse;
 use keyless::trust::TrustedRoot;
 use keyless::verify::policy::ValueMatcher;
 use keyless::verify::timestamp::verify_timestamp;
-use keyless::verify::{Artifact, ExpectedContent, IdentityMatcher, Policy, VerifyError, verify};
+use keyless::verify::{
+    Artifact, ExpectedContent, IdentityMatcher, Policy, Verifier, VerifyError, verify,
+};
 
 const IDENTITY: &str = "dev@test.invalid";
 const ISSUER: &str = "http://127.0.0.1:25557";
@@ -37,10 +39,10 @@ fn trust() -> TrustedRoot {
 }
 
 fn policy(identity: &str, issuer: &str, content: ExpectedContent) -> Policy {
-    let matcher = IdentityMatcher {
-        subject: ValueMatcher::exact(identity).unwrap(),
-        issuer: ValueMatcher::exact(issuer).unwrap(),
-    };
+    let matcher = IdentityMatcher::new(
+        ValueMatcher::exact(identity).unwrap(),
+        ValueMatcher::exact(issuer).unwrap(),
+    );
     Policy::identities(vec![matcher], content).unwrap()
 }
 
@@ -218,7 +220,7 @@ fn the_recorded_v2_log_is_read_from_its_tiles() {
         .unwrap();
     let line = &checkpoint.signatures[0];
     assert_eq!(key_id(&line.name, &log.public_key).as_bytes(), log.log_id);
-    assert!(line.verifies(&checkpoint.note, &log.public_key));
+    assert!(line.verifies(&checkpoint.note, &log.public_key, &SignatureMemo::default()));
 }
 
 #[test]
@@ -232,11 +234,11 @@ fn the_recorded_v1_log_states_its_tree_under_its_key() {
         hex::encode(head.root_hash),
         info["rootHash"].as_str().unwrap()
     );
-    assert!(
-        head.signatures
-            .iter()
-            .any(|line| line.verifies(&head.note, &key))
-    );
+    assert!(head.signatures.iter().any(|line| line.verifies(
+        &head.note,
+        &key,
+        &SignatureMemo::default()
+    )));
     let entry = json("rekor1/entry0.json");
     let entry = entry.as_object().unwrap().values().next().unwrap();
     let body = decode_base64(entry["body"].as_str().unwrap()).unwrap();
@@ -280,10 +282,14 @@ fn the_recorded_certificate_authority_and_timestamp_answer() {
     let signature = &request["hashedRekordRequestV002"]["signature"]["content"];
     let signature = decode_base64(signature.as_str().unwrap()).unwrap();
     let response = TimestampResponse::parse(&read("http/tsa.blob.resp.der")).unwrap();
-    let verified = verify_timestamp(&response, &signature, &trust());
+    let verified = verify_timestamp(&response, &signature, &Verifier::new(&trust()));
     assert_eq!(verified.unwrap().unwrap().time(), response.time);
     assert_eq!(
-        code(verify_timestamp(&response, b"another signature", &trust())),
+        code(verify_timestamp(
+            &response,
+            b"another signature",
+            &Verifier::new(&trust())
+        )),
         "timestamp-imprint"
     );
 }

@@ -11,11 +11,11 @@ use crate::flow::identity::TokenSource;
 use crate::flow::sign::SigningOptions;
 use crate::flow::trust::TrustSource;
 use crate::format::identity_token::DEFAULT_AUDIENCE;
+use crate::host::files::FileError;
 use crate::host::registry_auth::RegistryAuth;
 use crate::net::HttpClient;
 use crate::net::registry::{ImageReference, RegistryClient, RegistryError, RegistryOptions};
-use crate::verify::policy::{PatternError, ValueMatcher};
-use crate::verify::{ExpectedContent, IdentityMatcher, Policy};
+use crate::verify::policy::PatternError;
 
 /// A combination of arguments that cannot be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +54,25 @@ pub(crate) enum UsageError {
         /// What to do.
         hint: &'static str,
     },
+    /// A claim is not `NAME=VALUE`, or its name is none of Fulcio's.
+    #[error("claim {found:?} is not NAME=VALUE with a name that certificates have")]
+    Claim {
+        /// As given.
+        found: String,
+        /// Names that there are.
+        known: String,
+    },
+    /// A key file cannot be read.
+    #[error("{0}")]
+    KeyFile(#[from] FileError),
+    /// A key file is no public key.
+    #[error("{path}: {cause}")]
+    Key {
+        /// The file.
+        path: String,
+        /// Why.
+        cause: String,
+    },
     /// An image reference cannot be read.
     #[error("{0}")]
     Image(#[from] RegistryError),
@@ -67,17 +86,25 @@ impl Diagnostic for UsageError {
             UsageError::Pattern { .. } => "usage-pattern",
             UsageError::Annotation { .. } => "usage-annotation",
             UsageError::Conflict { .. } => "usage-conflict",
+            UsageError::Claim { .. } => "usage-claim",
+            UsageError::KeyFile(error) => error.code(),
+            UsageError::Key { .. } => "usage-key",
             UsageError::Image(error) => error.code(),
         }
     }
 
     fn exit(&self) -> Exit {
-        Exit::Usage
+        match self {
+            UsageError::KeyFile(error) => error.exit(),
+            _ => Exit::Usage,
+        }
     }
 
     fn details(&self) -> Vec<(&'static str, String)> {
         match self {
             UsageError::NoIdentity { missing } => vec![("missing", (*missing).to_owned())],
+            UsageError::Claim { known, .. } => vec![("names", known.clone())],
+            UsageError::KeyFile(error) => error.details(),
             UsageError::Image(error) => error.details(),
             _ => Vec::new(),
         }
@@ -86,89 +113,18 @@ impl Diagnostic for UsageError {
     fn hint(&self) -> Option<String> {
         match self {
             UsageError::Conflict { hint, .. } => Some((*hint).to_owned()),
+            UsageError::Key { .. } => {
+                Some("a PEM file with one PUBLIC KEY block is expected".to_owned())
+            }
+            UsageError::KeyFile(error) => error.hint(),
             UsageError::Image(error) => error.hint(),
             _ => None,
         }
     }
 }
 
-/// Whose signature is accepted.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Who must have signed")]
-pub(crate) struct IdentityArguments {
-    /// Identity in the certificate: e-mail address, workflow or workload URI. Repeatable; one must match.
-    #[arg(long, value_name = "IDENTITY")]
-    pub certificate_identity: Vec<String>,
-
-    /// Regular expression for the identity; must match the whole of it. Repeatable.
-    #[arg(long, value_name = "REGEXP")]
-    pub certificate_identity_regexp: Vec<String>,
-
-    /// OIDC issuer that vouched for the identity. Repeatable; one must match.
-    #[arg(long, value_name = "URL")]
-    pub certificate_oidc_issuer: Vec<String>,
-
-    /// Regular expression for the issuer; must match the whole of it. Repeatable.
-    #[arg(long, value_name = "REGEXP")]
-    pub certificate_oidc_issuer_regexp: Vec<String>,
-}
-
-impl IdentityArguments {
-    /// Makes a policy: every identity given, through every issuer given.
-    pub fn policy(&self, content: ExpectedContent) -> Result<Policy, UsageError> {
-        let subjects = matchers(
-            ("--certificate-identity", &self.certificate_identity),
-            (
-                "--certificate-identity-regexp",
-                &self.certificate_identity_regexp,
-            ),
-        )?;
-        let issuers = matchers(
-            ("--certificate-oidc-issuer", &self.certificate_oidc_issuer),
-            (
-                "--certificate-oidc-issuer-regexp",
-                &self.certificate_oidc_issuer_regexp,
-            ),
-        )?;
-        let missing = match (subjects.is_empty(), issuers.is_empty()) {
-            (true, true) => "--certificate-identity and --certificate-oidc-issuer",
-            (true, false) => "--certificate-identity, or --certificate-identity-regexp",
-            (false, true) => "--certificate-oidc-issuer, or --certificate-oidc-issuer-regexp",
-            (false, false) => "",
-        };
-        let identities = subjects
-            .iter()
-            .flat_map(|subject| {
-                issuers
-                    .iter()
-                    .map(|issuer| (subject.clone(), issuer.clone()))
-            })
-            .map(|(subject, issuer)| IdentityMatcher { subject, issuer })
-            .collect();
-        Policy::identities(identities, content).ok_or(UsageError::NoIdentity { missing })
-    }
-}
-
-type Given<'a> = (&'static str, &'a [String]);
-
-fn matchers<'a>(
-    (exact_flag, exact): (&'static str, &'a Vec<String>),
-    (pattern_flag, patterns): (&'static str, &'a Vec<String>),
-) -> Result<Vec<ValueMatcher>, UsageError> {
-    let (exact, patterns): (Given<'a>, Given<'a>) = ((exact_flag, exact), (pattern_flag, patterns));
-    let mut matchers = Vec::new();
-    for value in exact.1 {
-        matchers.push(ValueMatcher::exact(value).ok_or(UsageError::Empty { flag: exact.0 })?);
-    }
-    for pattern in patterns.1 {
-        let matcher = ValueMatcher::pattern(pattern);
-        matchers.push(matcher.map_err(|error| UsageError::Pattern {
-            flag: patterns.0,
-            error,
-        })?);
-    }
-    Ok(matchers)
-}
+/// An option as it would be typed, with its value if it takes one.
+pub(crate) type Typed = (&'static str, Option<String>);
 
 /// Annotations, `-a key=value`.
 #[derive(Debug, Args)]
@@ -210,6 +166,14 @@ pub(crate) struct TrustArguments {
 }
 
 impl TrustArguments {
+    /// Returns the options as they would be typed.
+    pub fn words(&self) -> Vec<Typed> {
+        let path = self.trusted_root.as_ref();
+        path.map(|path| ("--trusted-root", Some(path.display().to_string())))
+            .into_iter()
+            .collect()
+    }
+
     /// Returns where the trusted root is.
     pub fn source(&self) -> TrustSource {
         self.trusted_root.clone().into()

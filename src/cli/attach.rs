@@ -4,9 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::arguments::{
-    AnnotationArguments, IdentityArguments, RegistryArguments, TrustArguments, images,
-};
+use super::arguments::{AnnotationArguments, RegistryArguments, TrustArguments, images};
+use super::policy_arguments::IdentityArguments;
 use super::{Context, fail_with, finish, run_async};
 use crate::diagnostic::Exit;
 use crate::flow::attach::attach_bundle;
@@ -86,6 +85,9 @@ pub(crate) fn run(arguments: AttachArguments, context: &Context) -> Exit {
         Ok(trust) => trust,
         Err(error) => return fail_with(output, COMMAND, &error),
     };
+    for warning in &trust.warnings {
+        output.warn(warning);
+    }
     let http = HttpClient::new();
     let registry = arguments.registry.client(&http);
     let report = context.report();

@@ -3,7 +3,11 @@
 
 mod arguments;
 mod attach;
+mod inspect;
+mod policy;
+mod policy_arguments;
 mod sandbox;
+mod schema;
 mod sign;
 mod sign_blob;
 mod signing_config;
@@ -18,7 +22,7 @@ use clap::{Parser, Subcommand};
 
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::Event;
-use crate::output::{self, Format, Output};
+use crate::output::{self, Format, Output, Warnings};
 
 /// Sign and verify container images and files with an identity instead of a key.
 ///
@@ -35,11 +39,11 @@ pub struct Cli {
     command: Command,
 
     /// Write what would go to standard output to this file, replacing it.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", display_order = 900)]
     output_file: Option<PathBuf>,
 
     /// Say nothing on standard error but errors and warnings.
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, display_order = 901)]
     quiet: bool,
 }
 
@@ -49,10 +53,13 @@ enum Command {
     Verify(Box<verify::VerifyArguments>),
     SignBlob(Box<sign_blob::SignBlobArguments>),
     VerifyBlob(Box<verify_blob::VerifyBlobArguments>),
+    Inspect(inspect::InspectArguments),
     Attach(attach::AttachArguments),
+    Policy(policy::PolicyArguments),
     SigningConfig(signing_config::SigningConfigArguments),
     TrustedRoot(trusted_root::TrustedRootArguments),
     Sandbox(sandbox::SandboxArguments),
+    Schema(schema::SchemaArguments),
     Version(version::VersionArguments),
 }
 
@@ -60,22 +67,24 @@ enum Command {
 pub(crate) struct Context {
     output_file: Option<PathBuf>,
     quiet: bool,
+    warnings: Warnings,
 }
 
 impl Context {
     /// Opens the output of a command.
     fn output(&self, format: Format) -> Result<Output, Exit> {
-        Output::open(format, self.output_file.as_deref()).map_err(|error| fail(&error))
+        Output::open(format, self.output_file.as_deref(), self.warnings.clone())
+            .map_err(|error| fail(&error))
     }
 
     /// Shows an event of a flow.
     fn report(&self) -> impl Fn(Event) + Sync + use<> {
         let quiet = self.quiet;
-        move |event: Event| {
-            let warning = matches!(event, Event::Warning { .. } | Event::TagResolved { .. });
-            if warning || !quiet {
-                output::note(output::human::event(&event));
-            }
+        let warnings = self.warnings.clone();
+        move |event: Event| match output::human::warning(&event) {
+            Some(warning) => warnings.warn(&warning),
+            None if quiet => {}
+            None => output::note(output::human::event(&event)),
         }
     }
 }
@@ -84,6 +93,18 @@ impl Context {
 pub(crate) fn fail(error: &dyn Diagnostic) -> Exit {
     output::show_error(error);
     error.exit()
+}
+
+/// Shows why something was refused, with the command that would accept it if there is one; returns the exit
+/// code.
+pub(crate) fn refuse(error: &dyn Diagnostic, accepting: Option<&str>) -> Exit {
+    output::note(output::human::refusal(error, accepting));
+    error.exit()
+}
+
+/// Puts an error on the heap, where one of several kinds is meant.
+pub(crate) fn boxed(error: impl Diagnostic + 'static) -> Box<dyn Diagnostic> {
+    Box::new(error)
 }
 
 /// Ends a command that failed as a whole: the error for people, and the document for machines.
@@ -130,16 +151,20 @@ pub fn main() -> Exit {
     let context = Context {
         output_file: cli.output_file,
         quiet: cli.quiet,
+        warnings: Warnings::default(),
     };
     match cli.command {
         Command::Sign(arguments) => sign::run(*arguments, &context),
         Command::Verify(arguments) => verify::run(*arguments, &context),
         Command::SignBlob(arguments) => sign_blob::run(*arguments, &context),
         Command::VerifyBlob(arguments) => verify_blob::run(*arguments, &context),
+        Command::Inspect(arguments) => inspect::run(arguments, &context),
         Command::Attach(arguments) => attach::run(arguments, &context),
+        Command::Policy(arguments) => policy::run(arguments, &context),
         Command::SigningConfig(arguments) => signing_config::run(arguments, &context),
         Command::TrustedRoot(arguments) => trusted_root::run(arguments, &context),
         Command::Sandbox(arguments) => sandbox::run(arguments, &context),
+        Command::Schema(_) => schema::run(&context),
         Command::Version(arguments) => version::run(&arguments, &context),
     }
 }

@@ -140,10 +140,10 @@ fn show(mut output: Output, images: &[SignedImage]) -> Exit {
                 if let Some(Attached::ByFallbackTag(written)) = how
                     && !written.settled
                 {
-                    note(format!(
-                        "warning: other writers kept changing the fallback tag of {}; should the signature be \
-                         lost there, `keyless attach bundle` puts it back",
-                        plain(&signed.image.image.to_string())
+                    output.warn(&format!(
+                        "other writers kept changing the fallback tag of {}; should the signature be lost \
+                         there, `keyless attach bundle` puts it back",
+                        signed.image.image
                     ));
                 }
             }

@@ -3,18 +3,24 @@
 use clap::Args;
 
 use super::arguments::{
-    AnnotationArguments, IdentityArguments, RegistryArguments, TrustArguments, UsageError, images,
+    AnnotationArguments, RegistryArguments, TrustArguments, UsageError, images,
 };
-use super::{Context, fail, fail_with, finish, run_async};
-use crate::diagnostic::Exit;
+use super::policy_arguments::{
+    EvidenceArguments, IdentityArguments, PolicyFileArguments, accepting_command,
+};
+use super::{Context, boxed, fail, fail_with, finish, refuse, run_async};
+use crate::diagnostic::{Diagnostic, Exit};
+use crate::flow::rules::Unmet;
 use crate::flow::trust;
-use crate::flow::verify_image::{ImageVerdict, claimed_signers, verify_images};
-use crate::format::certificate_identity::CertificateIdentity;
+use crate::flow::verify_image::{
+    ImageError, ImageRequest, ImageVerdict, claimed_signers, verify_images,
+};
 use crate::net::HttpClient;
-use crate::net::registry::ImageReference;
+use crate::net::registry::{ImageReference, RegistryClient, RegistryError};
 use crate::output::human::{self, plain};
-use crate::output::{Format, Output, document, note};
+use crate::output::{Format, Output, document, explain, note, policy};
 use crate::verify::ExpectedContent;
+use crate::verify::policy_file::Expectation;
 
 /// Verify that images are signed by the identities you expect.
 ///
@@ -32,7 +38,13 @@ pub(crate) struct VerifyArguments {
     identity: IdentityArguments,
 
     #[command(flatten)]
+    policy_file: PolicyFileArguments,
+
+    #[command(flatten)]
     annotations: AnnotationArguments,
+
+    #[command(flatten)]
+    evidence: EvidenceArguments,
 
     /// How to show the result.
     #[arg(short, long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
@@ -56,20 +68,15 @@ pub(crate) fn run(arguments: VerifyArguments, context: &Context) -> Exit {
     };
     let http = HttpClient::new();
     let registry = arguments.registry.client(&http);
-    let policy = arguments.annotations.map().and_then(|annotations| {
-        arguments
-            .identity
-            .policy(ExpectedContent::Signature { annotations })
-    });
-    let policy = match policy {
-        Ok(policy) => policy,
-        Err(error) => {
-            if !matches!(error, UsageError::NoIdentity { .. }) {
-                return fail_with(output, "verify", &error);
-            }
+    let expectation = match arguments.expectation() {
+        Ok(expectation) => expectation,
+        Err(Unexpected::Nobody(error)) => {
             let claimed = run_async(show_claimed(&registry, &references));
             output.document(&document::claimed("verify", &error, &claimed));
             return finish(output, fail(&error));
+        }
+        Err(Unexpected::Unusable(error)) => {
+            return fail_with(output, "verify", error.as_ref());
         }
     };
     let trust = match trust::trusted_root(&arguments.trust.source()) {
@@ -77,24 +84,74 @@ pub(crate) fn run(arguments: VerifyArguments, context: &Context) -> Exit {
         Err(error) => return fail_with(output, "verify", &error),
     };
     for warning in &trust.warnings {
-        note(format!("warning: {}", plain(warning)));
+        output.warn(warning);
     }
-    let verdicts = run_async(verify_images(&registry, &references, &trust, &policy));
-    show(output, &verdicts)
+    let request = ImageRequest {
+        expectation: &expectation,
+        trust: &trust,
+        explain: arguments.evidence.explain,
+    };
+    let verdicts = run_async(verify_images(&registry, &references, &request));
+    show(output, &verdicts, &arguments)
+}
+
+/// Why nobody is expected.
+enum Unexpected {
+    /// Nobody was named.
+    Nobody(UsageError),
+    /// What was named cannot be used.
+    Unusable(Box<dyn Diagnostic>),
+}
+
+impl VerifyArguments {
+    /// Returns whom and what the arguments expect.
+    fn expectation(&self) -> Result<Expectation, Unexpected> {
+        if let Some(path) = &self.policy_file.policy {
+            if !self.annotations.annotations.is_empty() {
+                return Err(Unexpected::Unusable(boxed(UsageError::Conflict {
+                    what: "annotations are given beside a policy file",
+                    hint: "ask for annotations in a rule of the policy",
+                })));
+            }
+            let rules = PolicyFileArguments::rules(path, &self.evidence);
+            return rules.map_err(Unexpected::Unusable);
+        }
+        let policy = self.annotations.map().and_then(|annotations| {
+            let content = ExpectedContent::Signature { annotations };
+            self.evidence.apply(self.identity.policy(content)?)
+        });
+        policy.map(Expectation::from).map_err(|error| match error {
+            UsageError::NoIdentity { .. } => Unexpected::Nobody(error),
+            error => Unexpected::Unusable(boxed(error)),
+        })
+    }
+
+    /// Returns the command that would accept whoever signed an image, if that is all that keeps it out.
+    fn accepting(&self, verdict: &ImageVerdict) -> Option<String> {
+        let Some(ImageError::Unmet(Unmet::Refused(error))) = &verdict.error else {
+            return None;
+        };
+        let mut others = self.trust.words();
+        for annotation in &self.annotations.annotations {
+            others.push(("--annotations", Some(annotation.clone())));
+        }
+        others.extend(self.evidence.words());
+        if self.registry.allow_http_registry {
+            others.push(("--allow-http-registry", None));
+        }
+        accepting_command("verify", &verdict.given, &self.identity, &others, error)
+    }
 }
 
 /// Lists who claims to have signed, so that the user can say whom to expect.
 async fn show_claimed(
-    registry: &crate::net::registry::RegistryClient,
+    registry: &RegistryClient,
     references: &[ImageReference],
-) -> Vec<(String, Vec<CertificateIdentity>)> {
+) -> Vec<document::Claimed<RegistryError>> {
     let mut claimed = Vec::new();
     for reference in references {
         let found = claimed_signers(registry, reference).await;
-        if let Ok(signers) = &found {
-            claimed.push((reference.to_string(), signers.clone()));
-        }
-        match found {
+        match &found {
             Ok(signers) if signers.is_empty() => note(format!(
                 "{}: no signer found",
                 plain(&reference.to_string())
@@ -104,19 +161,20 @@ async fn show_claimed(
                     "{}: signed, by their own word and not verified, by",
                     plain(&reference.to_string())
                 ));
-                for line in human::claimed(&signers) {
+                for line in human::claimed(signers) {
                     note(line);
                 }
             }
             Err(error) => {
-                fail(&error);
+                fail(error);
             }
         }
+        claimed.push((reference.to_string(), found));
     }
     claimed
 }
 
-fn show(mut output: Output, verdicts: &[ImageVerdict]) -> Exit {
+fn show(mut output: Output, verdicts: &[ImageVerdict], arguments: &VerifyArguments) -> Exit {
     let mut exit = Exit::Accepted;
     for verdict in verdicts {
         // What is not accepted is no data: its line goes with the error that explains it.
@@ -126,8 +184,33 @@ fn show(mut output: Output, verdicts: &[ImageVerdict]) -> Exit {
                 Some(_) => note(line),
             }
         }
+        if arguments.evidence.explain {
+            for accepted in &verdict.accepted {
+                for line in explain::of_accepted(accepted) {
+                    output.line(line);
+                }
+                for line in policy::explained(&accepted.rules) {
+                    output.line(line);
+                }
+            }
+            for refused in &verdict.refused {
+                for line in explain::of_refused(refused) {
+                    note(line);
+                }
+                for line in policy::explained(&refused.rules) {
+                    note(line);
+                }
+            }
+        }
         if let Some(error) = &verdict.error {
-            exit = exit.worst(fail(error));
+            let accepting = arguments.accepting(verdict);
+            exit = exit.worst(refuse(error, accepting.as_deref()));
+            if verdict.rules.len() > 1 {
+                note("rules that are about it:");
+                for line in policy::verdicts(&verdict.rules) {
+                    note(format!("  {line}"));
+                }
+            }
             if verdict.refused.len() > 1 {
                 note("what is attached:");
                 for line in human::refusals(verdict).iter().take(20) {
@@ -142,6 +225,8 @@ fn show(mut output: Output, verdicts: &[ImageVerdict]) -> Exit {
             }
         }
     }
-    output.document(&document::verify_images(verdicts, exit));
+    output.document(&document::verify_images(verdicts, exit, |verdict| {
+        arguments.accepting(verdict)
+    }));
     finish(output, exit)
 }

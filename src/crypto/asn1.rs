@@ -129,4 +129,27 @@ mod tests {
         );
         assert!(Tlv::only(&[0x1f, 0x01, 0x00], 0x1f).is_none(), "high tag");
     }
+
+    #[test]
+    fn lengths_are_minimal_and_of_at_most_four_bytes() {
+        let zeros = |header: &[u8], count: usize| [header, &vec![0; count]].concat();
+        for (bad, why) in [
+            (
+                zeros(&[0x30, 0x80], 128),
+                "indefinite length, taken for 128",
+            ),
+            (zeros(&[0x30, 0x82, 0x00, 0x80], 128), "a leading zero"),
+            (
+                zeros(&[0x30, 0x89, 1, 0, 0, 0, 0, 0, 0, 0, 0x80], 128),
+                "a length beyond 64 bits, taken for its last ones",
+            ),
+            (vec![0x30, 0x82, 0x01], "a length that is cut"),
+        ] {
+            assert!(Tlv::only(&bad, SEQUENCE).is_none(), "{why}");
+        }
+        let large = encode(OCTET_STRING, &vec![7; 1 << 24]);
+        assert_eq!(large[..6], [OCTET_STRING, 0x84, 1, 0, 0, 0]);
+        let content = Tlv::only(&large, OCTET_STRING).map(|tlv| tlv.content.len());
+        assert_eq!(content, Some(1 << 24));
+    }
 }

@@ -9,6 +9,7 @@ use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
 use super::asn1::{self, Tlv};
 use super::digest::HashAlgorithm;
 use super::key::{BadSignature, KeyError, PublicKey};
+use super::memo::SignatureMemo;
 use super::pem;
 use super::time::{TimeRange, UnixTime};
 
@@ -318,6 +319,19 @@ impl Certificate {
             .public_key
             .verify(self.signature_hash, &self.tbs, &self.signature)
     }
+
+    /// Returns whether the issuer's key has signed this certificate, by `memo` if it has seen it before.
+    pub fn is_signed_by(&self, issuer: &Certificate, memo: &SignatureMemo) -> bool {
+        let key = &issuer.public_key;
+        memo.verify(key, self.signature_hash, &self.tbs, &self.signature)
+            .is_ok()
+    }
+}
+
+/// Formats a DER name for people (RFC 4514); `None` if it is none.
+pub fn name_text(name_der: &[u8]) -> Option<String> {
+    let name = x509_cert::name::Name::from_der(name_der).ok()?;
+    Some(name.to_string())
 }
 
 fn decode<T>(extensions: &[Extension], oid: ObjectIdentifier) -> Result<Option<T>, CertificateError>
@@ -332,4 +346,83 @@ where
         .map_err(|_| CertificateError::Extension {
             oid: oid.to_string(),
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The signer's certificate, and the authority's, of a recorded answer.
+    fn chain() -> Vec<Certificate> {
+        let answer: serde_json::Value = serde_json::from_str(include_str!(
+            "../../fixtures/captures/http/fulcio.blob.resp.json"
+        ))
+        .unwrap();
+        let pem: String = answer
+            .pointer("/signedCertificateEmbeddedSct/chain/certificates")
+            .and_then(|list| list.as_array())
+            .unwrap()
+            .iter()
+            .map(|pem| pem.as_str().unwrap())
+            .collect();
+        Certificate::chain_from_pem(&pem, 3).unwrap()
+    }
+
+    #[test]
+    fn a_chain_is_certificates_and_no_more_than_asked_for() {
+        let chain = chain();
+        let pem: String = chain.iter().map(Certificate::to_pem).collect();
+        let reason = |text: &str, limit| match Certificate::chain_from_pem(text, limit) {
+            Err(CertificateError::Malformed { reason }) => reason,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(
+            Certificate::chain_from_pem(&pem, chain.len()).unwrap(),
+            chain
+        );
+        assert_eq!(reason(&pem, 1), "more than 1 certificates");
+        assert_eq!(reason("", 1), "no PEM certificate");
+        let key = chain[0].public_key().to_pem();
+        assert_eq!(reason(&key, 1), "a PEM block is a PUBLIC KEY");
+        assert_eq!(
+            reason(&pem::encode("X", chain[0].der()), 1),
+            "a PEM block is a X"
+        );
+        assert_eq!(reason(&pem[..100], 1), "a PEM block cannot be read");
+    }
+
+    #[test]
+    fn certificates_are_equal_by_their_bytes() {
+        let chain = chain();
+        assert_eq!(chain[0], Certificate::from_der(chain[0].der()).unwrap());
+        assert_ne!(chain[0], chain[1]);
+        assert!(chain[1].subject_text().contains('='), "{:?}", chain[1]);
+        let subject = name_text(chain[0].issuer());
+        assert_eq!(subject.as_deref(), Some(chain[1].subject_text()));
+        assert_eq!(name_text(b"no name"), None);
+        assert!(chain[0].verify_signed_by(&chain[1]).is_ok());
+        assert!(chain[1].verify_signed_by(&chain[0]).is_err());
+    }
+
+    #[test]
+    fn a_signature_algorithm_names_its_hash() {
+        let of = |oid: &str| signature_hash(&ObjectIdentifier::new_unwrap(oid));
+        for (ecdsa, rsa, hash) in [(2, 11, 256), (3, 12, 384), (4, 13, 512)] {
+            let hash = HashAlgorithm::from_name(&format!("sha{hash}"));
+            assert_eq!(of(&format!("1.2.840.10045.4.3.{ecdsa}")), hash);
+            assert_eq!(of(&format!("1.2.840.113549.1.1.{rsa}")), hash);
+        }
+        assert_eq!(of("1.3.101.112"), Some(HashAlgorithm::Sha512));
+        assert_eq!(of("1.2.840.113549.1.1.5"), None, "SHA-1");
+    }
+
+    #[test]
+    fn what_follows_a_certificate_is_refused() {
+        let mut longer = chain()[0].der().to_vec();
+        longer.push(0);
+        assert!(matches!(
+            Certificate::from_der(&longer),
+            Err(CertificateError::Malformed { .. })
+        ));
+    }
 }

@@ -7,6 +7,7 @@ use der::asn1::ObjectIdentifier;
 use x509_cert::ext::pkix::KeyUsages;
 
 use super::certificate::Certificate;
+use super::memo::SignatureMemo;
 use super::time::{TimeRange, UnixTime};
 
 /// Extended key usage: code signing.
@@ -201,6 +202,7 @@ pub fn verify_path<'a>(
     authorities: &'a [Certificate],
     time: UnixTime,
     purpose: Purpose,
+    memo: &SignatureMemo,
 ) -> Result<&'a Certificate, ChainError> {
     verify_valid_at(leaf, time)?;
     let anchor = authorities.len().checked_sub(1);
@@ -210,7 +212,7 @@ pub fn verify_path<'a>(
     let mut below = 0;
     loop {
         let step = remaining.find(|(_, candidate)| {
-            candidate.subject() == current.issuer() && current.verify_signed_by(candidate).is_ok()
+            candidate.subject() == current.issuer() && current.is_signed_by(candidate, memo)
         });
         let Some((position, authority)) = step else {
             return Err(ChainError::NoPath {

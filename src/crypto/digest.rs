@@ -220,4 +220,17 @@ mod tests {
             assert!(bad.parse::<Digest>().is_err(), "{bad}");
         }
     }
+
+    #[test]
+    fn every_algorithm_has_its_name_and_length() {
+        for (name, len) in [("sha256", 32), ("sha384", 48), ("sha512", 64)] {
+            let algorithm = HashAlgorithm::from_name(name).unwrap();
+            assert_eq!((algorithm.name(), algorithm.digest_len()), (name, len));
+            let digest = algorithm.digest(b"hello");
+            assert_eq!(digest.as_bytes().len(), len);
+            assert_eq!(digest.to_string().parse(), Ok(digest));
+            assert!(Digest::new(algorithm, &vec![0; len + 1]).is_none());
+        }
+        assert!(HashAlgorithm::from_name("SHA256").is_none());
+    }
 }

@@ -33,9 +33,46 @@ pub enum KeyKind {
     Ed25519,
 }
 
+/// A SHA-512 digest where Ed25519ph wants a hash that has taken in its message.
+#[derive(Clone)]
+struct Prehashed([u8; 64]);
+
+impl Default for Prehashed {
+    fn default() -> Self {
+        Prehashed([0; 64])
+    }
+}
+
+impl sha2::digest::HashMarker for Prehashed {}
+
+impl sha2::digest::OutputSizeUser for Prehashed {
+    type OutputSize = sha2::digest::consts::U64;
+}
+
+impl sha2::digest::Update for Prehashed {
+    fn update(&mut self, _: &[u8]) {}
+}
+
+impl sha2::digest::FixedOutput for Prehashed {
+    fn finalize_into(self, out: &mut sha2::digest::Output<Self>) {
+        out.copy_from_slice(&self.0);
+    }
+}
+
 impl KeyKind {
+    /// Returns the algorithm's name, for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            KeyKind::EcdsaP256 => "ECDSA P-256",
+            KeyKind::EcdsaP384 => "ECDSA P-384",
+            KeyKind::EcdsaP521 => "ECDSA P-521",
+            KeyKind::Rsa => "RSA",
+            KeyKind::Ed25519 => "Ed25519",
+        }
+    }
+
     /// Returns the hash that an artifact signature by such a key uses (spec 07 §6); Ed25519 hashes by
-    /// itself, its prehashed form with SHA-512.
+    /// itself, its prehashed form with SHA-512. Old signatures by longer curves may use SHA-256.
     pub fn artifact_hash(self) -> HashAlgorithm {
         match self {
             KeyKind::EcdsaP256 | KeyKind::Rsa => HashAlgorithm::Sha256,
@@ -220,13 +257,14 @@ impl PublicKey {
         self.verify_digest(&hash.digest(message), signature)
     }
 
-    /// Verifies a signature over a digest; the digest's algorithm is the signature's hash.
+    /// Verifies a signature over a digest; the digest's algorithm is the signature's hash. Ed25519 is
+    /// prehashed then, Ed25519ph with SHA-512 and no context; its pure form needs the message.
     ///
     /// # Errors
-    /// [`BadSignature`]; always for Ed25519, whose pure form needs the message.
+    /// [`BadSignature`].
     pub fn verify_digest(&self, digest: &Digest, signature: &[u8]) -> Result<(), BadSignature> {
         if self.kind == KeyKind::Ed25519 {
-            return Err(BadSignature);
+            return self.verify_prehashed(digest, signature);
         }
         let algorithm = match digest.algorithm() {
             HashAlgorithm::Sha256 => &aws_digest::SHA256,
@@ -237,6 +275,16 @@ impl PublicKey {
             .map_err(|_| BadSignature)?;
         UnparsedPublicKey::new(self.algorithm(digest.algorithm()), &self.raw)
             .verify_digest(&imported, signature)
+            .map_err(|_| BadSignature)
+    }
+
+    fn verify_prehashed(&self, digest: &Digest, signature: &[u8]) -> Result<(), BadSignature> {
+        let key = self.raw.as_slice().try_into().map_err(|_| BadSignature)?;
+        let key = ed25519_dalek::VerifyingKey::from_bytes(key).map_err(|_| BadSignature)?;
+        let signature =
+            ed25519_dalek::Signature::from_slice(signature).map_err(|_| BadSignature)?;
+        let hash = digest.as_bytes().try_into().map_err(|_| BadSignature)?;
+        key.verify_prehashed_strict(Prehashed(hash), None, &signature)
             .map_err(|_| BadSignature)
     }
 }
@@ -273,6 +321,30 @@ mod tests {
         );
     }
 
+    /// RFC 8032 7.3: Ed25519ph over "abc".
+    #[test]
+    fn prehashed_ed25519_of_the_rfc() {
+        let key = [
+            hex::decode("302a300506032b6570032100").unwrap(),
+            hex::decode("ec172b93ad5e563bf4932c70e1245034c35467ef2efd4d64ebf819683467e2bf")
+                .unwrap(),
+        ]
+        .concat();
+        let key = PublicKey::from_spki_der(&key);
+        let signature = hex::decode("98a70222f0b8121aa9d30f813d683f809e462b469c7ff87639499bb94e6dae4131f85042463c2a355a2003d062adf5aaa10b8c61e636062aaad11c2a26083406").unwrap();
+        let digest = HashAlgorithm::Sha512.digest(b"abc");
+        let key = key.unwrap();
+        assert!(key.verify_digest(&digest, &signature).is_ok());
+        let pure = key.verify(HashAlgorithm::Sha512, b"abc", &signature);
+        assert!(pure.is_err(), "the two forms are not the same");
+        let other = HashAlgorithm::Sha512.digest(b"abd");
+        assert!(key.verify_digest(&other, &signature).is_err());
+        assert!(
+            key.verify_digest(&Digest::sha256(b"abc"), &signature)
+                .is_err()
+        );
+    }
+
     #[test]
     fn pem_round_trip() {
         let key = PublicKey::from_spki_der(&STANDARD.decode(SPKI).unwrap()).unwrap();
@@ -295,5 +367,106 @@ mod tests {
             PublicKey::from_spki_der(&k1),
             Err(KeyError::Unsupported { .. })
         ));
+    }
+
+    /// A SubjectPublicKeyInfo around the bytes of a key.
+    fn info(algorithm: &[ObjectIdentifier], null: bool, key: &[u8]) -> Vec<u8> {
+        use crate::crypto::asn1::{OBJECT_IDENTIFIER, SEQUENCE, encode};
+        let mut identifier: Vec<u8> = algorithm
+            .iter()
+            .flat_map(|oid| encode(OBJECT_IDENTIFIER, oid.as_bytes()))
+            .collect();
+        if null {
+            identifier.extend([5, 0]);
+        }
+        let bits = encode(3, &[&[0], key].concat());
+        encode(SEQUENCE, &[encode(SEQUENCE, &identifier), bits].concat())
+    }
+
+    #[test]
+    fn keys_of_every_curve_verify() {
+        use HashAlgorithm::{Sha256, Sha384, Sha512};
+        use aws::KeyPair as _;
+        let random = aws_lc_rs::rand::SystemRandom::new();
+        for (signing, curve, kind, hash) in [
+            (
+                &aws::ECDSA_P256_SHA256_ASN1_SIGNING,
+                SECP256R1,
+                KeyKind::EcdsaP256,
+                Sha256,
+            ),
+            (
+                &aws::ECDSA_P384_SHA384_ASN1_SIGNING,
+                SECP384R1,
+                KeyKind::EcdsaP384,
+                Sha384,
+            ),
+            (
+                &aws::ECDSA_P521_SHA256_ASN1_SIGNING,
+                SECP521R1,
+                KeyKind::EcdsaP521,
+                Sha256,
+            ),
+            (
+                &aws::ECDSA_P521_SHA384_ASN1_SIGNING,
+                SECP521R1,
+                KeyKind::EcdsaP521,
+                Sha384,
+            ),
+            (
+                &aws::ECDSA_P521_SHA512_ASN1_SIGNING,
+                SECP521R1,
+                KeyKind::EcdsaP521,
+                Sha512,
+            ),
+        ] {
+            let pair = aws::EcdsaKeyPair::generate(signing).unwrap();
+            let point = pair.public_key().as_ref();
+            let algorithm = [ID_EC_PUBLIC_KEY, curve];
+            let key = PublicKey::from_spki_der(&info(&algorithm, false, point)).unwrap();
+            assert_eq!((key.kind(), key.raw()), (kind, point));
+            let signature = pair.sign(&random, b"message").unwrap();
+            assert!(key.verify(hash, b"message", signature.as_ref()).is_ok());
+            assert!(key.verify(hash, b"massage", signature.as_ref()).is_err());
+            // A point cut, prolonged, or compressed is none.
+            let longer = [point, &[0]].concat();
+            let compressed = [&[2], &point[1..]].concat();
+            for bad in [&point[..point.len() - 1], &longer, &compressed, &[]] {
+                let refused = PublicKey::from_spki_der(&info(&algorithm, false, bad));
+                assert_eq!(
+                    refused,
+                    Err(KeyError::Malformed),
+                    "{kind:?}, {} bytes",
+                    bad.len()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn ed25519_has_no_parameters_and_32_bytes() {
+        assert!(PublicKey::from_spki_der(&info(&[ED25519], false, &[7; 32])).is_ok());
+        assert!(matches!(
+            PublicKey::from_spki_der(&info(&[ED25519], true, &[7; 32])),
+            Err(KeyError::Unsupported { .. })
+        ));
+        let refused = PublicKey::from_spki_der(&info(&[ED25519], false, &[7; 31]));
+        assert_eq!(refused, Err(KeyError::Malformed));
+    }
+
+    #[test]
+    fn an_rsa_key_is_one_in_both_forms() {
+        use crate::crypto::asn1::{INTEGER, SEQUENCE, encode};
+        let modulus = encode(INTEGER, &[&[0], &[0xa5; 256][..]].concat());
+        let pkcs1 = encode(SEQUENCE, &[modulus, encode(INTEGER, &[1, 0, 1])].concat());
+        let spki = info(&[RSA_ENCRYPTION], true, &pkcs1);
+        let key = PublicKey::from_spki_der(&spki).unwrap();
+        assert_eq!((key.kind(), key.raw()), (KeyKind::Rsa, pkcs1.as_slice()));
+        assert_eq!(PublicKey::from_pkcs1_der(&pkcs1), Ok(key.clone()));
+        let pem = pem::encode("RSA PUBLIC KEY", &pkcs1);
+        assert_eq!(PublicKey::from_pem(&pem), Ok(key));
+        for bad in [&pkcs1[1..], &[&pkcs1[..], &[0]].concat(), &[]] {
+            assert_eq!(PublicKey::from_pkcs1_der(bad), Err(KeyError::Malformed));
+        }
     }
 }

@@ -259,4 +259,34 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn a_proof_of_another_length_is_refused_as_such() {
+        let leaves = leaves(6);
+        let root = root(&leaves);
+        for index in 0..6 {
+            let proof = inclusion_proof(&leaves, index).unwrap();
+            let verify = |proof: &[Hash]| {
+                verify_inclusion(index as u64, 6, leaves[index], proof, &root).unwrap_err()
+            };
+            let longer = [&proof[..], &[root]].concat();
+            assert!(
+                matches!(verify(&longer), MerkleError::Length { found, .. } if found == longer.len())
+            );
+            assert!(matches!(verify(&proof[1..]), MerkleError::Length { .. }));
+        }
+    }
+
+    #[test]
+    fn nothing_is_proven_about_what_is_not_in_the_tree() {
+        assert!(inclusion_proof(&[], 0).is_none());
+        assert!(inclusion_proof(&leaves(7), 7).is_none());
+        assert!(inclusion_proof(&leaves(7), 8).is_none());
+        assert!(consistency_proof(&leaves(7), 0).is_none());
+        assert!(consistency_proof(&leaves(7), 8).is_none());
+        assert!(consistency_proof(&leaves(7), 7).unwrap().is_empty());
+        let leaves = leaves(7);
+        let from_the_first = [leaves[1], root(&leaves[2..4]), root(&leaves[4..7])];
+        assert_eq!(consistency_proof(&leaves, 1).unwrap(), from_the_first);
+    }
 }

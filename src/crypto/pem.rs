@@ -56,4 +56,14 @@ mod tests {
         assert!(decode_one("-----BEGIN X-----\nBwc=\n-----END Y-----").is_none());
         assert!(decode_one("-----BEGIN X-----\nA: b\n\nBwc=\n-----END X-----").is_none());
     }
+
+    #[test]
+    fn what_is_written_has_64_columns() {
+        let pem = encode("X", &[0; 50]);
+        let line = "A".repeat(64);
+        assert_eq!(
+            pem,
+            format!("-----BEGIN X-----\n{line}\nAAA=\n-----END X-----\n")
+        );
+    }
 }

@@ -122,4 +122,14 @@ mod tests {
         assert!(!range.contains(UnixTime::from_nanos(20_000_000_001)));
         assert!(!range.contains(UnixTime::from_seconds(9)));
     }
+
+    #[test]
+    fn milliseconds_round_down_and_end_at_1970() {
+        assert_eq!(
+            UnixTime::from_nanos(1_675_209_600_123_999_999).millis(),
+            1_675_209_600_123
+        );
+        assert_eq!(UnixTime::from_millis(7).millis(), 7);
+        assert_eq!(UnixTime::from_seconds(-1).millis(), 0);
+    }
 }

@@ -11,7 +11,7 @@ use crate::flow::identity::TokenSource;
 use crate::flow::sign::SigningOptions;
 use crate::flow::sign_image::{SignImageError, SignImageRequest, SignedImage, sign_images};
 use crate::flow::trust::{self, TrustError, TrustSource};
-use crate::flow::verify_image::{ImageVerdict, verify_images};
+use crate::flow::verify_image::{ImageRequest, ImageVerdict, verify_images};
 use crate::format::identity_token::DEFAULT_AUDIENCE;
 use crate::format::oci::{BUNDLE_ARTIFACT_TYPE, Descriptor, EncodedManifest, OCI_MANIFEST};
 use crate::format::statement::COSIGN_SIGN_V1;
@@ -241,16 +241,20 @@ impl Judge<'_> {
         image: &DigestReference,
         identity: &str,
     ) -> Result<(), DemoError> {
-        let matcher = IdentityMatcher {
-            subject: ValueMatcher::Exact(identity.to_owned()),
-            issuer: ValueMatcher::Exact(self.setting.issuer.clone()),
-        };
+        let matcher = IdentityMatcher::new(
+            ValueMatcher::Exact(identity.to_owned()),
+            ValueMatcher::Exact(self.setting.issuer.clone()),
+        );
         let content = ExpectedContent::Signature {
             annotations: Default::default(),
         };
         let policy = Policy::identities(vec![matcher], content).expect("one matcher is not none");
-        let verdicts =
-            verify_images(self.registry, &[image.clone().into()], &self.trust, &policy).await;
+        let request = ImageRequest {
+            expectation: &policy.into(),
+            trust: &self.trust,
+            explain: false,
+        };
+        let verdicts = verify_images(self.registry, &[image.clone().into()], &request).await;
         for verdict in &verdicts {
             (self.show)(DemoStep::Judged {
                 scene,

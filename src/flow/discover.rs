@@ -7,7 +7,7 @@ use futures_util::stream;
 use tokio::sync::Semaphore;
 
 use crate::crypto::Digest;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Exit};
 use crate::format::bundle::{Bundle, BundleError, BundleVersion};
 use crate::format::oci::{
     ANNOTATION_PREDICATE_TYPE, BUNDLE_TYPE_PREFIX, Descriptor, Document, EMPTY_CONFIG,
@@ -72,14 +72,38 @@ pub enum FindError {
     },
 }
 
-impl FindError {
-    /// Returns the error's stable name.
-    pub fn code(&self) -> &'static str {
+impl Diagnostic for FindError {
+    fn code(&self) -> &'static str {
         match self {
             FindError::Registry(error) => error.code(),
             FindError::Bundle(error) => error.code(),
             FindError::NotABundle => "not-a-bundle",
             FindError::Attestation { .. } => "not-a-signature",
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            FindError::Registry(error) => error.exit(),
+            FindError::Bundle(error) => error.exit(),
+            FindError::NotABundle | FindError::Attestation { .. } => Exit::NoSignature,
+        }
+    }
+
+    fn details(&self) -> Vec<(&'static str, String)> {
+        match self {
+            FindError::Registry(error) => error.details(),
+            FindError::Bundle(error) => error.details(),
+            FindError::NotABundle => Vec::new(),
+            FindError::Attestation { predicate_type } => vec![("found", predicate_type.clone())],
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            FindError::Registry(error) => error.hint(),
+            FindError::Bundle(error) => error.hint(),
+            FindError::NotABundle | FindError::Attestation { .. } => None,
         }
     }
 }
@@ -107,12 +131,57 @@ pub async fn discover<T>(
     budget: &Budget,
     judge: impl Fn(FoundBundle) -> T,
 ) -> Result<Discovery<T>, RegistryError> {
+    let passed_over = |descriptor: &Descriptor| other_type(descriptor).or(attestation(descriptor));
+    search(registry, image, budget, passed_over, judge).await
+}
+
+/// Finds every bundle of an image, attestations too, for whoever wants to see what is there.
+///
+/// # Errors
+/// As [`discover`].
+pub async fn discover_all<T>(
+    registry: &RegistryClient,
+    image: &DigestReference,
+    budget: &Budget,
+    judge: impl Fn(FoundBundle) -> T,
+) -> Result<Discovery<T>, RegistryError> {
+    search(registry, image, budget, other_type, judge).await
+}
+
+/// Finds an image's signature bundles, and attestations of these predicate types: requests as [`discover`].
+///
+/// # Errors
+/// As [`discover`].
+pub async fn discover_wanted<T>(
+    registry: &RegistryClient,
+    image: &DigestReference,
+    budget: &Budget,
+    predicate_types: &[&str],
+    judge: impl Fn(FoundBundle) -> T,
+) -> Result<Discovery<T>, RegistryError> {
+    let unwanted = |descriptor: &Descriptor| {
+        attestation(descriptor).filter(|_| {
+            let said = descriptor.annotations.get(ANNOTATION_PREDICATE_TYPE);
+            !said.is_some_and(|said| predicate_types.contains(&said.as_str()))
+        })
+    };
+    let passed_over = |descriptor: &Descriptor| other_type(descriptor).or(unwanted(descriptor));
+    search(registry, image, budget, passed_over, judge).await
+}
+
+async fn search<T>(
+    registry: &RegistryClient,
+    image: &DigestReference,
+    budget: &Budget,
+    passed_over: impl Fn(&Descriptor) -> Option<FindError>,
+    judge: impl Fn(FoundBundle) -> T,
+) -> Result<Discovery<T>, RegistryError> {
     let referrers = registry.referrers(image, None).await?;
     let cut = referrers.too_many();
     let spent = AtomicU64::new(0);
     let found = stream::iter(referrers.descriptors)
         .map(|descriptor| {
-            let (spent, judge) = (&spent, &judge);
+            let (spent, judge, passed_over) = (&spent, &judge, &passed_over);
             async move {
                 let manifest = descriptor.digest;
                 let outcome = match passed_over(&descriptor) {
@@ -130,14 +199,16 @@ pub async fn discover<T>(
 
 /// Judges an entry by what the list says. cosign writes the config's type into fallback indexes, so that
 /// type says nothing.
-fn passed_over(descriptor: &Descriptor) -> Option<FindError> {
+fn other_type(descriptor: &Descriptor) -> Option<FindError> {
     let artifact_type = descriptor.artifact_type.as_deref().unwrap_or_default();
     let may_be_bundle = artifact_type.is_empty()
         || artifact_type == EMPTY_CONFIG
         || artifact_type.starts_with(BUNDLE_TYPE_PREFIX);
-    if !may_be_bundle {
-        return Some(FindError::NotABundle);
-    }
+    (!may_be_bundle).then_some(FindError::NotABundle)
+}
+
+/// Tells an entry that says it is an attestation.
+fn attestation(descriptor: &Descriptor) -> Option<FindError> {
     match descriptor.annotations.get(ANNOTATION_PREDICATE_TYPE) {
         Some(predicate_type) if predicate_type != COSIGN_SIGN_V1 => Some(FindError::Attestation {
             predicate_type: predicate_type.chars().take(200).collect(),

@@ -5,13 +5,17 @@ use std::path::{Path, PathBuf};
 use crate::crypto::key::KeyKind;
 use crate::crypto::{Digest, HashAlgorithm};
 use crate::diagnostic::{Diagnostic, Exit};
+use crate::flow::rules::RuleError;
 use crate::flow::sign_blob::{BlobError, BlobSource};
 use crate::format::bundle::{Bundle, BundleError, KeyMaterial};
 use crate::format::limits;
 use crate::host::files::{FileError, read_bounded};
 use crate::trust::TrustedRoot;
+use crate::verify::policy_file::NoRule;
 use crate::verify::signature::needed_hashes;
-use crate::verify::{Artifact, ExpectedSigner, Policy, VerifiedBundle, VerifyError, verify};
+use crate::verify::{
+    Artifact, ExpectedSigner, Explanation, Policy, VerifiedBundle, Verifier, VerifyError,
+};
 
 /// Why a file was not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +45,12 @@ pub enum VerifyBlobError {
     /// The bundle was judged and refused.
     #[error("{0}")]
     Refused(#[from] VerifyError),
+    /// The policy file has no rule for the file.
+    #[error("{0}")]
+    NoRule(#[from] NoRule),
+    /// A rule of the policy file is not met.
+    #[error("{0}")]
+    Rule(#[from] Box<RuleError>),
 }
 
 impl Diagnostic for VerifyBlobError {
@@ -51,6 +61,8 @@ impl Diagnostic for VerifyBlobError {
             VerifyBlobError::NoBundle { .. } => "no-signature",
             VerifyBlobError::Bundle { error, .. } => error.code(),
             VerifyBlobError::Refused(error) => error.code(),
+            VerifyBlobError::NoRule(error) => error.code(),
+            VerifyBlobError::Rule(error) => error.code(),
         }
     }
 
@@ -61,6 +73,8 @@ impl Diagnostic for VerifyBlobError {
             VerifyBlobError::NoBundle { .. } => Exit::NoSignature,
             VerifyBlobError::Bundle { error, .. } => error.exit(),
             VerifyBlobError::Refused(error) => error.exit(),
+            VerifyBlobError::NoRule(error) => error.exit(),
+            VerifyBlobError::Rule(error) => error.exit(),
         }
     }
 
@@ -74,6 +88,8 @@ impl Diagnostic for VerifyBlobError {
                 .collect(),
             VerifyBlobError::Bundle { error, .. } => error.details(),
             VerifyBlobError::Refused(error) => error.details(),
+            VerifyBlobError::NoRule(error) => error.details(),
+            VerifyBlobError::Rule(error) => error.details(),
         }
     }
 
@@ -84,6 +100,8 @@ impl Diagnostic for VerifyBlobError {
             VerifyBlobError::NoBundle { .. } => Some("name the bundle with --bundle".to_owned()),
             VerifyBlobError::Bundle { error, .. } => error.hint(),
             VerifyBlobError::Refused(error) => error.hint(),
+            VerifyBlobError::NoRule(error) => error.hint(),
+            VerifyBlobError::Rule(error) => error.hint(),
         }
     }
 }
@@ -147,6 +165,7 @@ pub fn read_bundle(path: &Path) -> Result<(Bundle, Digest), VerifyBlobError> {
 }
 
 /// Verifies a file against its bundle. The bundle is read first: what cannot be accepted costs no hashing.
+/// Where an explanation is asked for, it is left in `explanation` whatever the verdict.
 ///
 /// # Errors
 /// [`VerifyBlobError`].
@@ -155,19 +174,28 @@ pub fn verify_blob(
     bundle_path: &Path,
     trust: &TrustedRoot,
     policy: &Policy,
+    explanation: Option<&mut Option<Explanation>>,
 ) -> Result<VerifiedBlob, VerifyBlobError> {
     let (bundle, bundle_digest) = read_bundle(bundle_path)?;
     let kind = match (&bundle.key_material, policy.signer()) {
         (KeyMaterial::Certificate(leaf), _) => leaf.public_key().kind(),
         (KeyMaterial::PublicKey { .. }, ExpectedSigner::Key(key)) => key.kind(),
-        (KeyMaterial::PublicKey { .. }, ExpectedSigner::Identities(_)) => KeyKind::EcdsaP256,
+        (KeyMaterial::PublicKey { .. }, _) => KeyKind::EcdsaP256,
     };
     let algorithms: Vec<HashAlgorithm> = needed_hashes(&bundle.content, kind);
     let digests = blob.digests(&algorithms)?;
     let artifact = Artifact::from_digests(digests.clone()).ok_or(VerifyError::DigestNeeded {
         algorithm: HashAlgorithm::Sha256.name(),
     })?;
-    let verified = verify(&bundle, &artifact, trust, policy)?;
+    let verifier = Verifier::new(trust);
+    let verified = match explanation {
+        None => verifier.verify(&bundle, &artifact, policy),
+        Some(told) => {
+            let (verified, explanation) = verifier.explain(&bundle, &artifact, policy);
+            *told = Some(explanation);
+            verified
+        }
+    }?;
     Ok(VerifiedBlob {
         digests,
         bundle_path: bundle_path.to_owned(),

@@ -4,12 +4,18 @@ use futures_util::future::join_all;
 
 use crate::crypto::Digest;
 use crate::diagnostic::{Diagnostic, Exit};
-use crate::flow::discover::{Budget, FindError, discover};
+use crate::flow::discover::{Budget, FindError, Found, discover, discover_wanted};
+use crate::flow::rules::{
+    Judged, MetBy, Reason, RuleError, RuleJudgement, RuleVerdict, Summary, Unmet, judge,
+};
 use crate::format::bundle::KeyMaterial;
 use crate::format::certificate_identity::CertificateIdentity;
 use crate::net::registry::{DigestReference, ImageReference, RegistryClient, RegistryError};
 use crate::trust::TrustedRoot;
-use crate::verify::{Artifact, Policy, VerifiedBundle, VerifyError, verify};
+use crate::verify::policy_file::{Expectation, NoRule, Requirement};
+use crate::verify::{
+    Artifact, ExpectedContent, Explanation, VerifiedBundle, Verifier, VerifyError,
+};
 
 /// What one image's verdict is.
 #[derive(Debug)]
@@ -18,10 +24,12 @@ pub struct ImageVerdict {
     pub given: String,
     /// What it pointed to, if that is known.
     pub image: Option<DigestReference>,
-    /// Signatures that hold.
+    /// Signatures that hold; none where the image is refused.
     pub accepted: Vec<AcceptedSignature>,
     /// Everything else that was attached, the most telling first.
     pub refused: Vec<RefusedSignature>,
+    /// The rules of the policy file that are about the image; empty where none is used.
+    pub rules: Vec<RuleVerdict>,
     /// Why there is no verdict, or no signature.
     pub error: Option<ImageError>,
 }
@@ -35,6 +43,10 @@ pub struct AcceptedSignature {
     pub bundle: Digest,
     /// The verdict.
     pub verified: VerifiedBundle,
+    /// Its checks, where they were asked for and no policy file is used.
+    pub explanation: Option<Explanation>,
+    /// What it is to each rule; empty where no policy file is used.
+    pub rules: Vec<RuleJudgement>,
 }
 
 /// A referrer that is not accepted, and why.
@@ -44,6 +56,10 @@ pub struct RefusedSignature {
     pub manifest: Digest,
     /// Why.
     pub reason: Refusal,
+    /// The checks that were made, where they were asked for and no policy file is used.
+    pub explanation: Option<Explanation>,
+    /// What it is to each rule; empty where no policy file is used, or it could not be judged.
+    pub rules: Vec<RuleJudgement>,
 }
 
 /// Why a referrer is not accepted.
@@ -53,14 +69,16 @@ pub enum Refusal {
     Find(FindError),
     /// It was judged and refused.
     Verify(VerifyError),
+    /// It meets a rule, and another rule is not met.
+    OtherRule,
 }
 
 impl Refusal {
     fn rank(&self) -> u8 {
         match self {
-            Refusal::Verify(error) => error.rank(),
-            Refusal::Find(FindError::Registry(_)) => 2,
-            Refusal::Find(_) => 0,
+            Refusal::Verify(error) => Reason::Verify(error).rank(),
+            Refusal::Find(error) => Reason::Find(error).rank(),
+            Refusal::OtherRule => 0,
         }
     }
 }
@@ -71,70 +89,43 @@ pub enum ImageError {
     /// The registry could not be asked.
     #[error("{0}")]
     Registry(#[from] RegistryError),
-    /// Nothing is attached that is a signature.
-    #[error("no signature")]
-    NoSignature {
-        /// Attestations that are attached: their number.
-        attestations: usize,
-        /// Other referrers.
-        others: usize,
-    },
-    /// Signatures are attached and none is accepted; the most telling refusal.
+    /// The policy file has no rule for it.
     #[error("{0}")]
-    Refused(VerifyError),
-    /// Nothing is accepted and something could not be read, so that there is no verdict.
-    #[error("a signature could not be read: {0}")]
-    Unreadable(String, &'static str, Exit),
+    NoRule(#[from] NoRule),
+    /// Nothing attached is what is asked for.
+    #[error("{0}")]
+    Unmet(#[from] Unmet),
+    /// A rule of the policy file is not met.
+    #[error("{0}")]
+    Rule(#[from] Box<RuleError>),
+}
+
+impl ImageError {
+    fn diagnostic(&self) -> &dyn Diagnostic {
+        match self {
+            ImageError::Registry(error) => error,
+            ImageError::NoRule(error) => error,
+            ImageError::Unmet(error) => error,
+            ImageError::Rule(error) => error.as_ref(),
+        }
+    }
 }
 
 impl Diagnostic for ImageError {
     fn code(&self) -> &'static str {
-        match self {
-            ImageError::Registry(error) => error.code(),
-            ImageError::NoSignature { .. } => "no-signature",
-            ImageError::Refused(error) => error.code(),
-            ImageError::Unreadable(_, code, _) => code,
-        }
+        self.diagnostic().code()
     }
 
     fn exit(&self) -> Exit {
-        match self {
-            ImageError::Registry(error) => error.exit(),
-            ImageError::NoSignature { .. } => Exit::NoSignature,
-            ImageError::Refused(error) => error.exit(),
-            ImageError::Unreadable(_, _, exit) => *exit,
-        }
+        self.diagnostic().exit()
     }
 
     fn details(&self) -> Vec<(&'static str, String)> {
-        match self {
-            ImageError::Registry(error) => error.details(),
-            ImageError::NoSignature {
-                attestations,
-                others,
-            } if attestations + others > 0 => {
-                vec![(
-                    "found",
-                    format!("{attestations} attestations, {others} other referrers"),
-                )]
-            }
-            ImageError::Refused(error) => error.details(),
-            _ => Vec::new(),
-        }
+        self.diagnostic().details()
     }
 
     fn hint(&self) -> Option<String> {
-        match self {
-            ImageError::Registry(error) => error.hint(),
-            ImageError::Refused(error) => error.hint(),
-            ImageError::NoSignature {
-                attestations: 1.., ..
-            } => {
-                Some("an attestation says something about an image; it does not sign it".to_owned())
-            }
-            ImageError::NoSignature { .. } => Some("sign it with `keyless sign`".to_owned()),
-            ImageError::Unreadable(..) => None,
-        }
+        self.diagnostic().hint()
     }
 }
 
@@ -148,23 +139,46 @@ impl ImageVerdict {
     }
 }
 
+/// How images are judged.
+#[derive(Debug)]
+pub struct ImageRequest<'a> {
+    /// Whom and what to accept.
+    pub expectation: &'a Expectation,
+    /// Authorities and logs.
+    pub trust: &'a TrustedRoot,
+    /// Whether every check is to be told.
+    pub explain: bool,
+}
+
+/// What all images of a run share.
+struct Judge<'a> {
+    expectation: &'a Expectation,
+    explain: bool,
+    verifier: Verifier<'a>,
+    budget: Budget,
+}
+
 /// Judges every image; a fault of one does not keep the others from their verdict.
 pub async fn verify_images(
     registry: &RegistryClient,
     images: &[ImageReference],
-    trust: &TrustedRoot,
-    policy: &Policy,
+    request: &ImageRequest<'_>,
 ) -> Vec<ImageVerdict> {
-    let budget = Budget::default();
+    let judge = Judge {
+        expectation: request.expectation,
+        explain: request.explain,
+        verifier: Verifier::new(request.trust),
+        budget: Budget::default(),
+    };
     join_all(
         images
             .iter()
-            .map(|image| verify_image(registry, image, trust, policy, &budget)),
+            .map(|image| verify_image(registry, image, &judge)),
     )
     .await
 }
 
-async fn pin(
+pub(super) async fn pin(
     registry: &RegistryClient,
     reference: &ImageReference,
 ) -> Result<DigestReference, RegistryError> {
@@ -177,115 +191,146 @@ async fn pin(
 async fn verify_image(
     registry: &RegistryClient,
     reference: &ImageReference,
-    trust: &TrustedRoot,
-    policy: &Policy,
-    budget: &Budget,
+    judge: &Judge<'_>,
 ) -> ImageVerdict {
     let mut verdict = ImageVerdict {
         given: reference.to_string(),
         image: None,
         accepted: Vec::new(),
         refused: Vec::new(),
+        rules: Vec::new(),
         error: None,
     };
-    if let Err(error) = judge(registry, reference, trust, policy, budget, &mut verdict).await {
+    if let Err(error) = verify_attached(registry, reference, judge, &mut verdict).await {
         verdict.error = Some(error);
     }
     verdict
 }
 
-async fn judge(
+/// A bundle's digest, and what it is to each requirement.
+type JudgedBundle = (Digest, Vec<Judged>);
+
+async fn verify_attached(
     registry: &RegistryClient,
     reference: &ImageReference,
-    trust: &TrustedRoot,
-    policy: &Policy,
-    budget: &Budget,
+    shared: &Judge<'_>,
     verdict: &mut ImageVerdict,
 ) -> Result<(), ImageError> {
+    let repository = reference.repository();
+    let requirements = shared
+        .expectation
+        .of_image(repository.registry(), repository.name())?;
     let image = pin(registry, reference).await?;
     verdict.image = Some(image.clone());
     let artifact = Artifact::from_digest(image.digest());
-    let discovery = discover(registry, &image, budget, |found| {
-        let verified = verify(&found.bundle, &artifact, trust, policy);
-        (found.digest, verified)
+    let wanted = predicate_types(&requirements);
+    let discovery = discover_wanted(registry, &image, &shared.budget, &wanted, |found| {
+        let bundle = &found.bundle;
+        let explain = shared.explain;
+        let judged = judge(&shared.verifier, bundle, &artifact, &requirements, explain);
+        (found.digest, judged)
     })
     .await?;
+    let rules: Vec<RuleVerdict> = requirements
+        .iter()
+        .enumerate()
+        .map(|(i, requirement)| rule_verdict(i, requirement, &discovery.found))
+        .collect();
+    let is_accepted = rules.iter().all(|rule| rule.unmet.is_none());
+    let is_empty = discovery.found.is_empty();
     for found in discovery.found {
-        let refusal = match found.outcome {
-            Ok((bundle, Ok(verified))) => {
-                let manifest = Some(found.manifest);
-                verdict.accepted.push(AcceptedSignature {
-                    manifest,
-                    bundle,
-                    verified,
-                });
-                continue;
-            }
-            Ok((_, Err(error))) => Refusal::Verify(error),
-            Err(error) => Refusal::Find(error),
-        };
-        verdict.refused.push(RefusedSignature {
-            manifest: found.manifest,
-            reason: refusal,
-        });
+        sort_in(found, &requirements, is_accepted, verdict);
     }
     verdict
         .refused
         .sort_by_key(|refused| std::cmp::Reverse(refused.reason.rank()));
-    if !verdict.accepted.is_empty() {
+    let by_rules = requirements.iter().any(|one| one.rule().is_some());
+    if by_rules {
+        verdict.rules.clone_from(&rules);
+    }
+    if is_accepted {
         return Ok(());
     }
-    refuse(registry, &image, reference, discovery.cut, &verdict.refused).await
-}
-
-/// Says why no signature was accepted.
-async fn refuse(
-    registry: &RegistryClient,
-    image: &DigestReference,
-    reference: &ImageReference,
-    cut: Option<RegistryError>,
-    refused: &[RefusedSignature],
-) -> Result<(), ImageError> {
-    if let Some(cut) = cut {
+    if let Some(cut) = discovery.cut {
         return Err(cut.into());
     }
-    let judged = refused.iter().find_map(|refused| match &refused.reason {
-        Refusal::Verify(error) if error.exit() != Exit::NoSignature => Some(error),
-        _ => None,
-    });
-    if let Some(error) = judged {
-        return Err(ImageError::Refused(error.clone()));
-    }
-    let unreadable = refused.iter().find_map(|refused| match &refused.reason {
-        Refusal::Find(FindError::Registry(error)) => {
-            Some((error.to_string(), error.code(), error.exit()))
-        }
-        Refusal::Find(FindError::Bundle(error)) => {
-            Some((error.to_string(), error.code(), error.exit()))
-        }
-        _ => None,
-    });
-    if let Some((message, code, exit)) = unreadable {
-        return Err(ImageError::Unreadable(message, code, exit));
-    }
     // An empty list is also what a registry gives for an image that is not there.
-    if refused.is_empty() && reference.pinned().is_some() {
-        registry.resolve(&image.clone().into()).await?;
+    if is_empty && reference.pinned().is_some() {
+        registry.resolve(&image.into()).await?;
     }
-    let attestations = refused
-        .iter()
-        .filter(|refused| {
-            matches!(
-                refused.reason,
-                Refusal::Verify(VerifyError::NotASignature { .. })
-                    | Refusal::Find(FindError::Attestation { .. })
-            )
-        })
-        .count();
-    Err(ImageError::NoSignature {
-        attestations,
-        others: refused.len() - attestations,
-    })
+    match RuleError::of(&rules) {
+        Some(error) if by_rules => Err(Box::new(error).into()),
+        Some(error) => Err(error.unmet.into()),
+        None => Ok(()),
+    }
+}
+
+/// Predicate types that are asked for; their attestations are fetched.
+fn predicate_types<'a>(requirements: &[&'a Requirement]) -> Vec<&'a str> {
+    let attestation = |requirement: &&'a Requirement| match requirement.policy().content() {
+        ExpectedContent::Attestation { predicate_type } => Some(predicate_type.as_str()),
+        _ => None,
+    };
+    requirements.iter().filter_map(attestation).collect()
+}
+
+/// Looks for what meets one requirement, the i-th, among everything that was found.
+fn rule_verdict(i: usize, requirement: &Requirement, found: &[Found<JudgedBundle>]) -> RuleVerdict {
+    let mut met_by = Vec::new();
+    let mut reasons = Vec::new();
+    for found in found {
+        let (bundle, judged) = match &found.outcome {
+            Ok((bundle, judged)) => (*bundle, &judged[i]),
+            Err(error) => {
+                reasons.push(Reason::Find(error));
+                continue;
+            }
+        };
+        match &judged.outcome {
+            Ok(verified) => met_by.push(MetBy {
+                manifest: Some(found.manifest),
+                bundle,
+                signer: verified.signer().clone(),
+            }),
+            Err(error) => reasons.push(Reason::Verify(error)),
+        }
+    }
+    RuleVerdict::of(requirement, met_by, reasons)
+}
+
+/// Lists a referrer among the accepted or the refused. Nothing of an image that is refused is accepted.
+fn sort_in(
+    found: Found<JudgedBundle>,
+    requirements: &[&Requirement],
+    is_accepted: bool,
+    verdict: &mut ImageVerdict,
+) {
+    let (reason, explanation, rules) = match found.outcome {
+        Err(error) => (Refusal::Find(error), None, Vec::new()),
+        Ok((bundle, judged)) => {
+            let summary = Summary::of(judged, requirements);
+            match summary.outcome {
+                Ok(verified) if is_accepted => {
+                    verdict.accepted.push(AcceptedSignature {
+                        manifest: Some(found.manifest),
+                        bundle,
+                        verified,
+                        explanation: summary.explanation,
+                        rules: summary.rules,
+                    });
+                    return;
+                }
+                Ok(_) => (Refusal::OtherRule, summary.explanation, summary.rules),
+                Err(error) => (Refusal::Verify(error), summary.explanation, summary.rules),
+            }
+        }
+    };
+    verdict.refused.push(RefusedSignature {
+        manifest: found.manifest,
+        reason,
+        explanation,
+        rules,
+    });
 }
 
 /// Says who claims to have signed an image, for people who have not said whom they expect. Nothing is

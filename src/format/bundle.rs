@@ -469,3 +469,122 @@ pub fn parse_log_entry(json: &[u8]) -> Result<TransparencyLogEntry, BundleError>
     let entry = serde_json::from_value(object.into()).map_err(syntax)?;
     log_entry(BundleVersion::V03, entry)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn capture() -> Value {
+        serde_json::from_str(include_str!(
+            "../../fixtures/captures/blob/bundle.rekor1-tsa.json"
+        ))
+        .unwrap()
+    }
+
+    fn parse(bundle: &Value) -> Result<Bundle, BundleError> {
+        Bundle::parse(bundle.to_string().as_bytes())
+    }
+
+    #[test]
+    fn a_bundle_has_a_bound() {
+        let text = capture().to_string();
+        let padded = |len: usize| format!("{text}{}", " ".repeat(len - text.len()));
+        assert!(Bundle::parse(padded(limits::BUNDLE_LEN).as_bytes()).is_ok());
+        let longer = Bundle::parse(padded(limits::BUNDLE_LEN + 1).as_bytes());
+        assert!(matches!(longer, Err(BundleError::TooLarge { .. })));
+    }
+
+    #[test]
+    fn a_newer_version_is_told_from_a_broken_bundle() {
+        let mut bundle = capture();
+        bundle["newer"] = json!(1);
+        assert_eq!(parse(&bundle).unwrap_err().code(), "bundle-malformed");
+        bundle["mediaType"] = json!("application/vnd.dev.sigstore.bundle.v0.9+json");
+        assert_eq!(parse(&bundle).unwrap_err().code(), "bundle-version");
+    }
+
+    #[test]
+    fn two_logs_may_have_an_entry_each_under_one_index() {
+        let mut bundle = capture();
+        let entries = bundle
+            .pointer_mut("/verificationMaterial/tlogEntries")
+            .unwrap()
+            .as_array_mut()
+            .unwrap();
+        entries.push(entries[0].clone());
+        let twice = "two tlogEntries have the same logId and logIndex";
+        assert_eq!(parse(&bundle), rule(twice));
+        let key_id = "/verificationMaterial/tlogEntries/1/logId/keyId";
+        *bundle.pointer_mut(key_id).unwrap() = json!("A".repeat(43));
+        assert_eq!(parse(&bundle).unwrap().log_entries.len(), 2);
+    }
+
+    #[test]
+    fn the_longest_timestamp_and_checkpoint_are_read() {
+        let mut bundle = capture();
+        let timestamps =
+            "/verificationMaterial/timestampVerificationData/rfc3161Timestamps/0/signedTimestamp";
+        let mut timestamp = |len: usize| {
+            let text = crate::format::protojson::encode_base64(&vec![1; len]);
+            *bundle.pointer_mut(timestamps).unwrap() = json!(text);
+            parse(&bundle)
+        };
+        assert!(timestamp(limits::TIMESTAMP_LEN).is_ok());
+        let longer = "signedTimestamp is empty or longer than 64 KiB";
+        assert_eq!(timestamp(limits::TIMESTAMP_LEN + 1), rule(longer));
+        let mut bundle = capture();
+        let checkpoints = "/verificationMaterial/tlogEntries/0/inclusionProof/checkpoint/envelope";
+        let mut checkpoint = |len: usize| {
+            *bundle.pointer_mut(checkpoints).unwrap() = json!("x".repeat(len));
+            parse(&bundle)
+        };
+        assert!(checkpoint(limits::CHECKPOINT_LEN).is_ok());
+        let longer = "checkpoint is longer than 16 KiB";
+        assert_eq!(checkpoint(limits::CHECKPOINT_LEN + 1), rule(longer));
+    }
+
+    #[test]
+    fn a_bundle_without_signer_says_so() {
+        let mut bundle = capture();
+        bundle["verificationMaterial"]["certificate"] = Value::Null;
+        assert_eq!(parse(&bundle), rule("no certificate and no publicKey"));
+        bundle["verificationMaterial"]["publicKey"] = json!({ "hint": "x" });
+        assert!(parse(&bundle).is_ok());
+    }
+
+    #[test]
+    fn an_answer_of_a_log_may_have_members_of_a_newer_one() {
+        let mut entry: Value = serde_json::from_str(include_str!(
+            "../../fixtures/captures/http/rekor2.blob.resp.json"
+        ))
+        .unwrap();
+        let known = parse_log_entry(entry.to_string().as_bytes()).unwrap();
+        entry["newer"] = json!({ "a": [1] });
+        assert_eq!(parse_log_entry(entry.to_string().as_bytes()), Ok(known));
+    }
+
+    #[test]
+    fn what_is_written_is_what_was_read() {
+        let mut bundle = parse(&capture()).unwrap();
+        assert_eq!(
+            serde_json::from_str::<Value>(&bundle.encode()).unwrap(),
+            capture()
+        );
+        bundle.timestamps.clear();
+        assert!(!bundle.encode().contains("timestampVerificationData"));
+        for (name, _, algorithm) in HASH_ALGORITHMS {
+            bundle.content = Content::MessageSignature {
+                digest: Some(algorithm.digest(b"x")),
+                signature: vec![1],
+            };
+            let written: Value = serde_json::from_str(&bundle.encode()).unwrap();
+            let message = &written["messageSignature"]["messageDigest"];
+            assert_eq!(message["algorithm"], name);
+            assert_eq!(
+                Bundle::parse(bundle.encode().as_bytes()).as_ref(),
+                Ok(&bundle)
+            );
+        }
+    }
+}

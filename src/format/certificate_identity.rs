@@ -75,36 +75,35 @@ pub struct CertificateIdentity {
     pub claims: Vec<(&'static str, String)>,
 }
 
+/// Returns the name of a claim as this program writes it; `None` for one that Fulcio does not have.
+pub fn claim_name(name: &str) -> Option<&'static str> {
+    let known = CLAIMS.iter().map(|(_, name, _)| *name);
+    known.into_iter().find(|known| *known == name)
+}
+
+/// Returns the names of all claims, by the number of their extension.
+pub fn claim_names() -> impl Iterator<Item = &'static str> {
+    CLAIMS.iter().map(|(_, name, _)| *name)
+}
+
 impl CertificateIdentity {
+    /// Returns the value of a claim.
+    pub fn claim(&self, name: &str) -> Option<&str> {
+        let mut claims = self.claims.iter();
+        claims
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| value.as_str())
+    }
+
     /// Reads the identity of a certificate. The certificate is not verified by that.
     ///
     /// # Errors
     /// [`IdentityError`].
     pub fn of(certificate: &Certificate) -> Result<Self, IdentityError> {
         let subject = subject_alternative_name(certificate)?;
-        let mut claims = Vec::new();
-        for extension in certificate.extensions() {
-            let oid = extension.oid.to_string();
-            let Some(arc) = oid
-                .strip_prefix(FULCIO_ARC)
-                .and_then(|arc| arc.parse::<u8>().ok())
-            else {
-                continue;
-            };
-            let Some((_, name, raw)) = CLAIMS.iter().find(|(known, ..)| *known == arc) else {
-                continue;
-            };
-            let text = if *raw {
-                std::str::from_utf8(&extension.value)
-                    .ok()
-                    .map(str::to_owned)
-            } else {
-                Utf8StringRef::from_der(&extension.value)
-                    .ok()
-                    .map(|text| text.as_str().to_owned())
-            };
-            claims.push((*name, text.ok_or(IdentityError::Extension { name })?));
-        }
+        let claims = claims(certificate)
+            .map(|(name, value)| Ok((name, value?)))
+            .collect::<Result<Vec<_>, IdentityError>>()?;
         let claim = |wanted: &str| {
             claims
                 .iter()
@@ -127,6 +126,38 @@ impl CertificateIdentity {
             claims,
         })
     }
+}
+
+/// Returns the name of the claim that an extension holds, and whether its value is raw UTF-8; `None` for an
+/// extension that is not Fulcio's, or not known here.
+fn claim(oid: &ObjectIdentifier) -> Option<(&'static str, bool)> {
+    let arc: u8 = oid.to_string().strip_prefix(FULCIO_ARC)?.parse().ok()?;
+    let (_, name, raw) = CLAIMS.iter().find(|(known, ..)| *known == arc)?;
+    Some((name, *raw))
+}
+
+/// Returns the name of the claim that an extension holds; `None` for any other extension.
+pub fn extension_claim(oid: &ObjectIdentifier) -> Option<&'static str> {
+    claim(oid).map(|(name, _)| name)
+}
+
+/// Reads every Fulcio extension by its name, in certificate order; one that is malformed does not hide the
+/// others.
+pub fn claims(
+    certificate: &Certificate,
+) -> impl Iterator<Item = (&'static str, Result<String, IdentityError>)> + '_ {
+    certificate.extensions().iter().filter_map(|extension| {
+        let (name, raw) = claim(&extension.oid)?;
+        let text = if raw {
+            std::str::from_utf8(&extension.value).ok()
+        } else {
+            Utf8StringRef::from_der(&extension.value)
+                .ok()
+                .map(|text| text.as_str())
+        };
+        let value = text.map(str::to_owned);
+        Some((name, value.ok_or(IdentityError::Extension { name })))
+    })
 }
 
 fn subject_alternative_name(certificate: &Certificate) -> Result<String, IdentityError> {
@@ -154,5 +185,27 @@ fn subject_alternative_name(certificate: &Certificate) -> Result<String, Identit
         Err(refused)
     } else {
         Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extensions_are_claims_by_their_last_arc() {
+        let of = |arc: &str| {
+            extension_claim(&ObjectIdentifier::new(&format!("{FULCIO_ARC}{arc}")).unwrap())
+        };
+        for (arc, name, raw) in CLAIMS {
+            assert_eq!(of(&arc.to_string()), Some(name));
+            assert_eq!(claim_name(name), Some(name));
+            let oid = ObjectIdentifier::new(&format!("{FULCIO_ARC}{arc}")).unwrap();
+            assert_eq!(claim(&oid), Some((name, raw)));
+        }
+        assert_eq!((of("7"), of("99"), of("8.1")), (None, None, None));
+        assert_eq!(extension_claim(&SUBJECT_ALT_NAME), None);
+        assert_eq!(claim_name("Issuer"), None);
+        assert_eq!(claim_names().count(), CLAIMS.len());
     }
 }

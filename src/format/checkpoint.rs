@@ -3,7 +3,7 @@
 use super::limits;
 use super::protojson::{decode_base64, encode_base64};
 use crate::crypto::key::KeyKind;
-use crate::crypto::{Digest, HashAlgorithm, PublicKey};
+use crate::crypto::{Digest, HashAlgorithm, PublicKey, SignatureMemo};
 
 /// Why a checkpoint could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -143,8 +143,8 @@ pub fn key_id(name: &str, key: &PublicKey) -> Digest {
 
 impl NoteSignature {
     /// Returns whether this signature over the note verifies; ECDSA and RSA hash with SHA-256.
-    pub fn verifies(&self, note: &str, key: &PublicKey) -> bool {
-        key.verify(HashAlgorithm::Sha256, note.as_bytes(), &self.signature)
+    pub fn verifies(&self, note: &str, key: &PublicKey, memo: &SignatureMemo) -> bool {
+        memo.verify(key, HashAlgorithm::Sha256, note.as_bytes(), &self.signature)
             .is_ok()
     }
 }
@@ -165,11 +165,12 @@ mod tests {
             &decode_base64("MCowBQYDK2VwAyEAlD3dVc8yaP25mPtT/sJ59D3LLxGBgW/qYrM6x6KmOqk=").unwrap(),
         )
         .unwrap();
+        let memo = SignatureMemo::default();
         let log = &checkpoint.signatures[0];
         assert_eq!(log.key_hint, key_id(&log.name, &key).as_bytes()[..4]);
-        assert!(log.verifies(&checkpoint.note, &key));
-        assert!(!log.verifies(&checkpoint.note.replace("4026479", "4026480"), &key));
-        assert!(!checkpoint.signatures[1].verifies(&checkpoint.note, &key));
+        assert!(log.verifies(&checkpoint.note, &key, &memo));
+        assert!(!log.verifies(&checkpoint.note.replace("4026479", "4026480"), &key, &memo));
+        assert!(!checkpoint.signatures[1].verifies(&checkpoint.note, &key, &memo));
         assert_eq!(
             Checkpoint::envelope(&checkpoint.note, log),
             COSIGNED.rsplit_once("\u{2014} witness").unwrap().0
@@ -207,6 +208,39 @@ mod tests {
             ("o\n1", "o\t\n1"),
         ] {
             let bad = good.replacen(from, to, 1);
+            assert!(Checkpoint::parse(&bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_empty_tree_and_a_long_note_are_read() {
+        let root = "5iaX4xK6PMnp4ZFTP4iywMcwLgaTjzgRTkrTOUFIrfY=";
+        let parse = |text: &str| Checkpoint::parse(text);
+        let empty = parse(&format!("o\n0\n{root}\n\n\u{2014} o AAAAAAA=\n")).unwrap();
+        assert_eq!(empty.tree_size, 0);
+        assert_eq!(empty.note, Checkpoint::note_text("o", 0, &empty.root_hash));
+        let long = |len: usize| {
+            let rest = format!("o\n1\n{root}\n\n\n\u{2014} o AAAAAAA=\n");
+            rest.replacen(
+                "\n\n\n",
+                &format!("\n{}\n\n", "x".repeat(len - rest.len())),
+                1,
+            )
+        };
+        assert_eq!(long(limits::CHECKPOINT_LEN).len(), limits::CHECKPOINT_LEN);
+        assert!(parse(&long(limits::CHECKPOINT_LEN)).is_ok());
+        let reason = "longer than 16 KiB";
+        assert_eq!(
+            parse(&long(limits::CHECKPOINT_LEN + 1)),
+            Err(CheckpointError { reason })
+        );
+    }
+
+    #[test]
+    fn a_signature_line_has_a_name_without_blanks() {
+        let good = "o\n1\n5iaX4xK6PMnp4ZFTP4iywMcwLgaTjzgRTkrTOUFIrfY=\n\n\u{2014} o AAAAAAA=\n";
+        for line in ["\u{2014} o x AAAAAAA=", "\u{2014}  AAAAAAA="] {
+            let bad = good.replace("\u{2014} o AAAAAAA=", line);
             assert!(Checkpoint::parse(&bad).is_err(), "{bad:?}");
         }
     }

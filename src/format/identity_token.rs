@@ -458,4 +458,123 @@ mod tests {
             );
         }
     }
+
+    fn reason(text: &str) -> &'static str {
+        match IdentityToken::parse(&Secret::new(text.to_owned()), DEFAULT_AUDIENCE, NOW) {
+            Err(IdentityTokenError::Malformed { reason }) => reason,
+            Err(other) => other.code(),
+            Ok(_) => "",
+        }
+    }
+
+    #[test]
+    fn a_token_is_three_base64url_parts() {
+        let good = token(claims()).expose().trim().to_owned();
+        let (signed, _) = good.rsplit_once('.').unwrap();
+        assert_eq!(reason(&format!("{signed}.a-b_c9ZA")), "");
+        let parts = "it is not three base64url parts joined by dots";
+        for signature in ["", "a+b/", "YQ==", "a b", "a.b", "-\u{e9}"] {
+            assert_eq!(
+                reason(&format!("{signed}.{signature}")),
+                parts,
+                "{signature:?}"
+            );
+        }
+        assert_eq!(reason(signed), parts);
+        assert_eq!(reason(""), "it is empty");
+        assert_eq!(reason(" \n"), "it is empty");
+        let (_, claims) = signed.split_once('.').unwrap();
+        for header in ["bm90IGpzb24", "W10", "e30x", "A"] {
+            let refused = reason(&format!("{header}.{claims}.c2ln"));
+            assert_eq!(refused, "its header is no JSON object", "{header}");
+        }
+        let padded = |len: usize| format!("{good}{}", "A".repeat(len - good.len()));
+        assert_eq!(reason(&padded(limits::IDENTITY_TOKEN_LEN)), "");
+        let longer = padded(limits::IDENTITY_TOKEN_LEN + 1);
+        assert_eq!(reason(&longer), "it is longer than 64 KiB");
+    }
+
+    #[test]
+    fn clocks_may_differ_by_a_minute() {
+        for (not_before, accepted) in [(0, true), (60, true), (61, false)] {
+            let mut claims = claims();
+            claims["nbf"] = serde_json::json!(NOW.seconds() + not_before);
+            assert_eq!(parse(claims).is_ok(), accepted, "{not_before}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_is_the_token() {
+        let secret = token(claims());
+        let token = IdentityToken::parse(&secret, DEFAULT_AUDIENCE, NOW).unwrap();
+        assert_eq!(token.expose(), secret.expose().trim());
+        assert_eq!(token.subject(), "dev@example.test");
+        assert_eq!(token.certificate_issuers(), ["https://oidc.test"]);
+    }
+
+    #[test]
+    fn workloads_are_certified_by_their_claims() {
+        let job = "o/r/.github/workflows/w.yml@refs/heads/main";
+        let codefresh = serde_json::json!({
+            "account_name": "a", "pipeline_name": "p/q", "account_id": "1", "pipeline_id": "2",
+        });
+        let mut hosted = codefresh.clone();
+        hosted["platform_url"] = serde_json::json!("https://cf.test");
+        for (more, identity) in [
+            (
+                serde_json::json!({"job_workflow_ref": job}),
+                format!("https://github.com/{job}"),
+            ),
+            (
+                serde_json::json!({"ci_config_ref_uri": "gitlab.test/g/p//.gitlab-ci.yml@refs/heads/main"}),
+                "https://gitlab.test/g/p//.gitlab-ci.yml@refs/heads/main".to_owned(),
+            ),
+            (
+                serde_json::json!({"organization_slug": "o", "pipeline_slug": "p"}),
+                "https://buildkite.com/o/p".to_owned(),
+            ),
+            (codefresh, "https://g.codefresh.io/a/p/q:1/2".to_owned()),
+            (hosted, "https://cf.test/a/p/q:1/2".to_owned()),
+            (
+                serde_json::json!({"oidc.circleci.com/project-id": "p", "oidc.circleci.com/pipeline-definition-id": "d"}),
+                "https://circleci.com/api/v2/projects/p/pipeline-definitions/d".to_owned(),
+            ),
+            (
+                serde_json::json!({"kubernetes.io": {"namespace": "n", "serviceaccount": {"name": "s"}}}),
+                "https://kubernetes.io/namespaces/n/serviceaccounts/s".to_owned(),
+            ),
+        ] {
+            let mut with_email = claims();
+            let object = with_email.as_object_mut().unwrap();
+            object.extend(more.as_object().unwrap().clone());
+            let mut without = with_email.clone();
+            without["email"] = serde_json::Value::Null;
+            // One more workload, so that each is one of several.
+            without["ci_config_ref_uri"] = with_email
+                .get("ci_config_ref_uri")
+                .cloned()
+                .unwrap_or_else(|| serde_json::json!("another.test"));
+            for claims in [with_email, without] {
+                let token = parse(claims).unwrap();
+                assert!(token.may_be_certified_as(&identity), "{identity}");
+                assert!(!token.may_be_certified_as(&format!("{identity}x")));
+                assert!(!token.may_be_certified_as("nobody"));
+            }
+        }
+    }
+
+    #[test]
+    fn a_subject_is_certified_as_itself_or_with_a_domain() {
+        let mut claims = claims();
+        claims["email"] = serde_json::Value::Null;
+        let token = parse(claims).unwrap();
+        for earned in ["user-1", "user-1!d", "user-1!example.test"] {
+            assert!(token.may_be_certified_as(earned), "{earned}");
+        }
+        for other in [
+            "user", "user-12", "user-123", "user-1!", "!user-1", "x-user-1",
+        ] {
+            assert!(!token.may_be_certified_as(other), "{other}");
+        }
+    }
 }

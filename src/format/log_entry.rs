@@ -575,4 +575,111 @@ mod tests {
         );
         assert_eq!(input, expected.as_bytes());
     }
+
+    #[test]
+    fn a_pem_verifier_has_a_bound() {
+        let pem = pem::encode("PUBLIC KEY", &[1, 2, 3]);
+        let padded = |len: usize| format!("{pem}{}", " ".repeat(len - pem.len()));
+        assert_eq!(
+            Verifier::from_pem(padded(limits::PEM_LEN).as_bytes()),
+            Some(Verifier::PublicKey(vec![1, 2, 3]))
+        );
+        assert_eq!(
+            Verifier::from_pem(padded(limits::PEM_LEN + 1).as_bytes()),
+            None
+        );
+        let private = pem::encode("PRIVATE KEY", &[1, 2, 3]);
+        assert_eq!(Verifier::from_pem(private.as_bytes()), None);
+    }
+
+    /// Rekor v2 of its first months logged envelopes as such.
+    #[test]
+    fn an_envelope_in_the_second_log() {
+        let verifier = json!({ "publicKey": { "rawBytes": "AQI=" }, "keyDetails": "PKIX_ED25519" });
+        let signature = json!({ "content": "Aw==", "verifier": verifier });
+        let body = |signatures: &[&serde_json::Value]| {
+            json!({
+                "apiVersion": "0.0.2",
+                "kind": "dsse",
+                "spec": { "dsseV002": {
+                    "payloadHash": {
+                        "algorithm": "SHA2_256",
+                        "digest": encode_base64(Digest::sha256(b"p").as_bytes()),
+                    },
+                    "signatures": signatures,
+                } },
+            })
+            .to_string()
+        };
+        let parse = |body: String| LogBody::parse("dsse", "0.0.2", body.as_bytes());
+        assert_eq!(
+            parse(body(&[&signature])),
+            Ok(LogBody::Dsse {
+                payload_hash: Digest::sha256(b"p"),
+                signature: vec![3],
+                verifier: Verifier::PublicKey(vec![1, 2]),
+            })
+        );
+        for signatures in [&[][..], &[&signature, &signature]] {
+            assert!(matches!(
+                parse(body(signatures)),
+                Err(LogBodyError::Malformed { .. })
+            ));
+        }
+    }
+
+    #[test]
+    fn details_of_rsa_keys_by_their_modulus() {
+        use crate::crypto::asn1::{INTEGER, SEQUENCE, encode};
+        for bits in [2048, 3072, 4096] {
+            let modulus = encode(INTEGER, &[&[0], &vec![0xa5; bits / 8][..]].concat());
+            let pkcs1 = encode(SEQUENCE, &[modulus, encode(INTEGER, &[1, 0, 1])].concat());
+            let key = PublicKey::from_pkcs1_der(&pkcs1).unwrap();
+            assert_eq!(
+                key_details(&key),
+                format!("PKIX_RSA_PKCS1V15_{bits}_SHA256")
+            );
+        }
+    }
+
+    /// What we propose to Rekor v1 is what cosign proposed for the same signature.
+    #[test]
+    fn proposals_to_the_first_log_equal_the_recorded_ones() {
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        let certificate = |value: &serde_json::Value| {
+            let pem = String::from_utf8(decode_base64(&text(value)).unwrap()).unwrap();
+            Certificate::chain_from_pem(&pem, 1).unwrap().remove(0)
+        };
+        let same = |proposal: String, request: &serde_json::Value| {
+            let proposal: serde_json::Value = serde_json::from_str(&proposal).unwrap();
+            assert_eq!(proposal, *request);
+        };
+        let request = capture("rekor1.blob.req.json");
+        let spec = &request["spec"];
+        let digest = format!("sha256:{}", text(&spec["data"]["hash"]["value"]));
+        let proposal = propose_hashedrekord_v001(
+            &digest.parse().unwrap(),
+            &decode_base64(&text(&spec["signature"]["content"])).unwrap(),
+            &certificate(&spec["signature"]["publicKey"]["content"]),
+        );
+        same(proposal, &request);
+
+        let mut request = capture("rekor1.dsse-image.req.json");
+        let members = request["spec"].as_object_mut().unwrap();
+        assert_eq!(members.remove("signatures"), Some(serde_json::Value::Null));
+        let proposed = &request["spec"]["proposedContent"];
+        let envelope: serde_json::Value =
+            serde_json::from_str(&text(&proposed["envelope"])).unwrap();
+        let bytes = |value: &serde_json::Value| decode_base64(&text(value)).unwrap();
+        let proposal = propose_dsse_v001(
+            &Envelope {
+                payload_type: text(&envelope["payloadType"]),
+                payload: bytes(&envelope["payload"]),
+                signature: bytes(&envelope["signatures"][0]["sig"]),
+                keyid: String::new(),
+            },
+            &certificate(&proposed["verifiers"][0]),
+        );
+        same(proposal, &request);
+    }
 }

@@ -471,4 +471,52 @@ mod tests {
         assert!(serde_json::from_str::<Three>("null").unwrap().0.is_empty());
         assert!(serde_json::from_str::<Three>("[1,2,3,4]").is_err());
     }
+
+    #[test]
+    fn integers_have_at_most_nineteen_digits() {
+        let read = |text: &str| serde_json::from_str::<Int64>(text).map(|i| i.0);
+        assert_eq!(read("\"9223372036854775807\"").unwrap(), i64::MAX);
+        assert_eq!(read("\"-9223372036854775808\"").unwrap(), i64::MIN);
+        for bad in ["\"00000000000000000001\"", "\"+1\"", "\"-\"", "\"--1\""] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn enums_by_name_or_number() {
+        let table = [("ONE", 1, 'a'), ("TWO", 2, 'b')];
+        let find = |json: &str| {
+            serde_json::from_str::<EnumValue>(json)
+                .unwrap()
+                .find(&table)
+        };
+        assert_eq!((find("\"TWO\""), find("2")), (Some('b'), Some('b')));
+        assert_eq!((find("\"ONE\""), find("1")), (Some('a'), Some('a')));
+        assert_eq!((find("\"two\""), find("-1")), (None, None));
+    }
+
+    #[test]
+    fn maps_have_each_key_once_and_an_end() {
+        type Two = UniqueMap<u8, 2>;
+        let read = |json: &str| serde_json::from_str::<Two>(json);
+        assert_eq!(
+            read(r#"{"a":1,"b":2}"#).unwrap().0,
+            [("a".to_owned(), 1), ("b".to_owned(), 2)]
+        );
+        assert!(read(r#"{"a":1,"a":2}"#).is_err());
+        assert!(read(r#"{"a":1,"b":2,"c":3}"#).is_err());
+    }
+
+    #[test]
+    fn a_document_is_an_object() {
+        for scalar in ["true", "-1", "1", "1.5", "\"s\"", "null"] {
+            assert!(
+                check_shape(scalar.as_bytes(), &[], None).is_err(),
+                "{scalar}"
+            );
+        }
+        // Within what is somebody else's, our names mean nothing.
+        let foreign = br#"{"free":{"x":[1],"deep":{"x":[1]}}}"#;
+        assert!(check_shape(foreign, &["list"], Some(&["x"])).is_ok());
+    }
 }

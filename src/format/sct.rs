@@ -258,4 +258,83 @@ mod tests {
         longer.push(0);
         assert!(SignedCertificateTimestamp::parse(&longer).is_err());
     }
+
+    #[test]
+    fn codes_of_hash_and_algorithm() {
+        for (code, hash) in [
+            (4, HashAlgorithm::Sha256),
+            (5, HashAlgorithm::Sha384),
+            (6, HashAlgorithm::Sha512),
+        ] {
+            for (kind, algorithm) in [
+                (1, SctSignatureAlgorithm::Rsa),
+                (3, SctSignatureAlgorithm::Ecdsa),
+            ] {
+                let sct = SignedCertificateTimestamp {
+                    log_id: [7; 32],
+                    timestamp: 1,
+                    extensions: Vec::new(),
+                    hash,
+                    algorithm,
+                    signature: vec![9],
+                };
+                let bytes = [
+                    &[0],
+                    &[7; 32][..],
+                    &[0, 0, 0, 0, 0, 0, 0, 1, 0, 0, code, kind, 0, 1, 9],
+                ]
+                .concat();
+                assert_eq!(sct.encode(), bytes);
+                assert_eq!(
+                    SignedCertificateTimestamp::parse(&bytes),
+                    Ok(Some(sct.clone()))
+                );
+                let len = bytes.len() as u8;
+                let list = [
+                    &[asn1::OCTET_STRING, len + 4, 0, len + 2, 0, len],
+                    &bytes[..],
+                ]
+                .concat();
+                assert_eq!(encode_list(&[sct]), list);
+            }
+        }
+        for (hash, algorithm) in [(3, 3), (7, 3), (4, 2), (4, 0)] {
+            let bytes = [&[0; 43][..], &[hash, algorithm, 0, 0]].concat();
+            assert_eq!(SignedCertificateTimestamp::parse(&bytes), Ok(None));
+        }
+    }
+
+    #[test]
+    fn the_list_is_cut_out_with_its_frame_where_nothing_else_is_in_it() {
+        let oid =
+            |oid: der::asn1::ObjectIdentifier| encode(asn1::OBJECT_IDENTIFIER, oid.as_bytes());
+        let extension = |of| {
+            encode(
+                asn1::SEQUENCE,
+                &[oid(of), encode(asn1::OCTET_STRING, &[1])].concat(),
+            )
+        };
+        let tbs = |extensions: &[Vec<u8>]| {
+            let serial = encode(asn1::INTEGER, &[7]);
+            let framed = match extensions {
+                [] => Vec::new(),
+                some => encode(asn1::CONTEXT_3, &encode(asn1::SEQUENCE, &some.concat())),
+            };
+            encode(asn1::SEQUENCE, &[serial, framed].concat())
+        };
+        let list = extension(SCT_LIST);
+        let other = extension(crate::crypto::certificate::SUBJECT_ALT_NAME);
+        assert_eq!(
+            without_sct_list(&tbs(std::slice::from_ref(&list))),
+            Some(tbs(&[]))
+        );
+        assert_eq!(
+            without_sct_list(&tbs(&[other.clone(), list])),
+            Some(tbs(std::slice::from_ref(&other)))
+        );
+        assert_eq!(
+            without_sct_list(&tbs(std::slice::from_ref(&other))),
+            Some(tbs(&[other]))
+        );
+    }
 }

@@ -220,4 +220,15 @@ mod tests {
         assert!(Statement::parse(b"[]").is_err());
         assert!(Statement::parse(b"null").is_err());
     }
+
+    #[test]
+    fn one_of_several_digests_of_the_artifact_is_enough() {
+        let hello = Digest::sha256(b"hello");
+        let longer = HashAlgorithm::Sha512.digest(b"hello");
+        let statement =
+            Statement::parse(&image_signature_payload(&hello, &BTreeMap::new())).unwrap();
+        assert!(statement.names_any(&[longer, hello]));
+        assert!(!statement.names_any(&[longer]));
+        assert!(!statement.names_any(&[]));
+    }
 }

@@ -243,4 +243,32 @@ mod tests {
         assert_eq!(entry_in_bundle(&bundle, 3), None);
         assert_eq!(entry_in_bundle(&bundle[..8], 2), None);
     }
+
+    #[test]
+    fn paths_of_large_numbers_and_of_full_tiles() {
+        assert_eq!(index_path(1_000_000_000), "x001/x000/x000/000");
+        let full = Tile {
+            level: 0,
+            number: 3,
+            width: 256,
+        };
+        assert_eq!(Tile { width: 7, ..full }.full_path(), full.path());
+        assert_eq!(entries_path(255, 300), ("tile/entries/000".to_owned(), 255));
+        assert_eq!(entries_path(0, 256), ("tile/entries/000".to_owned(), 0));
+    }
+
+    #[test]
+    fn a_proof_names_each_tile_once() {
+        let tile = |level, number, width| Tile {
+            level,
+            number,
+            width,
+        };
+        assert_eq!(tiles_of_proof(0, 1), []);
+        assert_eq!(tiles_of_proof(5, 200), [tile(0, 0, 200)]);
+        let wanted = [tile(0, 0, 256), tile(0, 2, 88), tile(1, 0, 2)];
+        assert_eq!(tiles_of_proof(3, 600), wanted);
+        let wanted = [tile(0, 2, 88), tile(1, 0, 2)];
+        assert_eq!(tiles_of_proof(599, 600), wanted);
+    }
 }

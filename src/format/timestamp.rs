@@ -103,6 +103,12 @@ pub struct TimestampResponse {
     pub time: UnixTime,
     /// Nonce of the query, content octets of the INTEGER.
     pub nonce: Option<Vec<u8>>,
+    /// Policy of the authority, content octets of the OBJECT IDENTIFIER. Shown, never judged.
+    pub policy: Vec<u8>,
+    /// Serial number of the token, content octets of the INTEGER.
+    pub serial: Vec<u8>,
+    /// How far the time may be off, content octets of the Accuracy; undecoded, as nothing is judged by it.
+    pub accuracy: Option<Vec<u8>>,
     /// Digest of the TSTInfo under the signer's digest algorithm, computed from its bytes.
     pub content_digest: Digest,
     /// Digest of the TSTInfo as the signed attributes state it.
@@ -156,6 +162,38 @@ impl TimestampResponse {
         };
         parse_signed_data(signed_data.content)
     }
+
+    /// Returns the policy in dotted form; `None` for one that is no object identifier.
+    pub fn policy_text(&self) -> Option<String> {
+        let oid = der::asn1::ObjectIdentifier::from_bytes(&self.policy).ok()?;
+        Some(oid.to_string())
+    }
+
+    /// Returns the accuracy in microseconds (RFC 3161 §2.4.2); `None` without one, or where it breaks its form.
+    pub fn accuracy_micros(&self) -> Option<u64> {
+        let mut fields = self.accuracy.as_deref()?;
+        let mut micros = 0u64;
+        for (tag, unit, limit) in [
+            (asn1::INTEGER, 1_000_000, u64::from(u32::MAX)),
+            (0x80, 1000, 999),
+            (0x81, 1, 999),
+        ] {
+            let Some(field) = Tlv::expect(&mut fields, tag) else {
+                continue;
+            };
+            let fits = (1..=5).contains(&field.content.len()) && field.content[0] & 0x80 == 0;
+            let number = field
+                .content
+                .iter()
+                .take(5)
+                .fold(0, |number, byte| (number << 8) | u64::from(*byte));
+            if !fits || number > limit {
+                return None;
+            }
+            micros += number * unit;
+        }
+        fields.is_empty().then_some(micros)
+    }
 }
 
 fn oid<'a>(input: &mut &'a [u8]) -> Option<&'a [u8]> {
@@ -200,6 +238,9 @@ struct TstInfo {
     imprint: Digest,
     time: UnixTime,
     nonce: Option<Vec<u8>>,
+    policy: Vec<u8>,
+    serial: Vec<u8>,
+    accuracy: Option<Vec<u8>>,
 }
 
 fn tst_info(der: &[u8]) -> Option<TstInfo> {
@@ -207,13 +248,13 @@ fn tst_info(der: &[u8]) -> Option<TstInfo> {
     if Tlv::expect(&mut fields, asn1::INTEGER)?.content != [1] {
         return None;
     }
-    oid(&mut fields)?;
+    let policy = oid(&mut fields)?.to_vec();
     let mut imprint = Tlv::expect(&mut fields, asn1::SEQUENCE)?.content;
     let algorithm = hash_algorithm(&mut imprint)?;
     let imprint = Digest::new(algorithm, Tlv::only(imprint, asn1::OCTET_STRING)?.content)?;
-    Tlv::expect(&mut fields, asn1::INTEGER)?;
+    let serial = Tlv::expect(&mut fields, asn1::INTEGER)?.content.to_vec();
     let time = generalized_time(Tlv::expect(&mut fields, 0x18)?.content)?;
-    let mut nonce = None;
+    let (mut nonce, mut accuracy) = (None, None);
     // accuracy, ordering, nonce, [0] tsa, [1] extensions: each at most once, in this order.
     let mut last = 0;
     while !fields.is_empty() {
@@ -230,14 +271,19 @@ fn tst_info(der: &[u8]) -> Option<TstInfo> {
             return None;
         }
         last = place;
-        if field.tag == asn1::INTEGER {
-            nonce = Some(field.content.to_vec());
+        match field.tag {
+            asn1::INTEGER => nonce = Some(field.content.to_vec()),
+            asn1::SEQUENCE => accuracy = Some(field.content.to_vec()),
+            _ => {}
         }
     }
     Some(TstInfo {
         imprint,
         time,
         nonce,
+        policy,
+        serial,
+        accuracy,
     })
 }
 
@@ -337,6 +383,9 @@ fn parse_signer(
         imprint: info.imprint,
         time: info.time,
         nonce: info.nonce,
+        policy: info.policy,
+        serial: info.serial,
+        accuracy: info.accuracy,
         content_digest: digest_algorithm.digest(content),
         message_digest,
         signing_certificate,
@@ -415,77 +464,4 @@ fn signing_certificate_hash(value: &[u8]) -> Option<Digest> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn capture() -> Vec<u8> {
-        let path = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/fixtures/captures/http/tsa.blob.resp.der"
-        );
-        std::fs::read(path).unwrap()
-    }
-
-    /// Spec 11 §6: our query with that nonce, apart from the certificate request that we leave out.
-    #[test]
-    fn query_is_exact() {
-        let query = encode_request(&Digest::sha256(b"hello"), &[1, 2, 3, 4, 5, 6, 7, 8]);
-        assert_eq!(
-            hex::encode(query),
-            "30400201013031300d0609608648016503040201050004202cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b982402080102030405060708"
-        );
-        let high = encode_request(&Digest::sha256(b"hello"), &[0xff; 8]);
-        assert!(hex::encode(high).ends_with("020900ffffffffffffffff"));
-        let low = encode_request(&Digest::sha256(b"hello"), &[0; 8]);
-        assert!(hex::encode(low).ends_with("020100"));
-    }
-
-    #[test]
-    fn recorded_response_parses() {
-        let response = TimestampResponse::parse(&capture()).unwrap();
-        assert_eq!(response.time.rfc3339(), "2026-11-22T23:34:17Z");
-        assert_eq!(response.message_digest, response.content_digest.as_bytes());
-        assert!(response.nonce.is_none());
-        assert!(response.certificates.is_empty());
-    }
-
-    #[test]
-    fn refused_and_broken_responses() {
-        let good = capture();
-        let mut longer = good.clone();
-        longer.push(0);
-        assert!(TimestampResponse::parse(&longer).is_err());
-        for len in 0..good.len() {
-            assert!(
-                TimestampResponse::parse(&good[..len]).is_err(),
-                "cut at {len}"
-            );
-        }
-        assert_eq!(
-            TimestampResponse::parse(&hex::decode("30053003020102").unwrap()),
-            Err(TimestampError::NotGranted { status: 2 })
-        );
-    }
-
-    #[test]
-    fn times_with_fractions() {
-        let time = |text: &str| generalized_time(text.as_bytes());
-        assert_eq!(
-            time("20261122233000Z").unwrap().rfc3339(),
-            "2026-11-22T23:30:00Z"
-        );
-        assert_eq!(
-            time("20261122233000.123Z").unwrap().rfc3339(),
-            "2026-11-22T23:30:00.123Z"
-        );
-        for bad in [
-            "20261122233000",
-            "202611222330Z",
-            "20261322233000Z",
-            "20261122233000.Z",
-            "20261122233000+01Z",
-        ] {
-            assert!(time(bad).is_none(), "{bad}");
-        }
-    }
-}
+mod tests;

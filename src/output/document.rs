@@ -1,7 +1,9 @@
-//! The JSON documents, version 1: complete, so that whatever people see a machine can read.
+//! The JSON documents, version 1: complete, so that whatever people see a machine can read. `schema.json`
+//! beside this file describes them.
 
 use serde_json::{Map, Value, json};
 
+use super::policy;
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::attach::AttachedBundle;
 use crate::flow::sign_blob::SignedBlob;
@@ -10,7 +12,7 @@ use crate::flow::verify_blob::VerifiedBlob;
 use crate::flow::verify_image::{ImageVerdict, Refusal};
 use crate::format::certificate_identity::CertificateIdentity;
 use crate::net::registry::Attached;
-use crate::verify::{MatchedSigner, SignerEvidence, TimeSource, VerifiedBundle};
+use crate::verify::{Explanation, MatchedSigner, SignerEvidence, TimeSource, VerifiedBundle};
 
 /// Version of these documents; raised when a member changes its meaning or goes.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -62,18 +64,25 @@ fn identity(identity: &CertificateIdentity) -> Value {
     json!({ "identity": identity.subject, "issuer": identity.issuer, "claims": claims })
 }
 
+/// An image or file, and who claims to have signed it, or why that cannot be said.
+pub type Claimed<E> = (String, Result<Vec<CertificateIdentity>, E>);
+
 /// The document of a command that was not told whom to expect: the error, and who claims to have signed
 /// what. Nothing of it is verified.
-pub fn claimed(
+pub fn claimed<E: Diagnostic>(
     command: &str,
     failure: &dyn Diagnostic,
-    signers: &[(String, Vec<CertificateIdentity>)],
+    claimed: &[Claimed<E>],
 ) -> Value {
-    let claimed: Vec<Value> = signers
+    let claimed: Vec<Value> = claimed
         .iter()
-        .map(|(signed, signers)| {
-            let signers: Vec<Value> = signers.iter().map(identity).collect();
-            json!({ "signed": signed, "signers": signers })
+        .map(|(signed, found)| {
+            let signers = found.as_deref().unwrap_or_default();
+            json!({
+                "signed": signed,
+                "signers": signers.iter().map(identity).collect::<Vec<_>>(),
+                "error": found.as_ref().err().map(|found| error(found)),
+            })
         })
         .collect();
     head(
@@ -86,12 +95,17 @@ pub fn claimed(
     )
 }
 
-/// A verdict as JSON: who, when, where it is logged, and why that is believed.
-pub fn verified(bundle: &VerifiedBundle) -> Value {
-    let signer = match bundle.signer() {
+/// Who signed, as JSON.
+pub(super) fn signer(signer: &MatchedSigner) -> Value {
+    match signer {
         MatchedSigner::Identity(found) => identity(found),
         MatchedSigner::Key(key) => json!({ "key": key.fingerprint().to_string() }),
-    };
+    }
+}
+
+/// A verdict as JSON: who, when, where it is logged, and why that is believed.
+pub fn verified(bundle: &VerifiedBundle) -> Value {
+    let signer = signer(bundle.signer());
     let entries: Vec<Value> = bundle
         .entries()
         .iter()
@@ -126,12 +140,12 @@ pub fn verified(bundle: &VerifiedBundle) -> Value {
         .collect();
     let (authority, sct) = match bundle.signer_evidence() {
         SignerEvidence::Certificate(evidence) => {
-            let promises: Vec<Value> = evidence
-                .sct()
-                .promises()
-                .iter()
-                .map(|(log, time)| json!({ "log": log, "time": time.rfc3339() }))
-                .collect();
+            let promises: Option<Vec<Value>> = evidence.sct().checked().map(|sct| {
+                sct.promises()
+                    .iter()
+                    .map(|(log, time)| json!({ "log": log, "time": time.rfc3339() }))
+                    .collect()
+            });
             (
                 Value::from(evidence.chain().authority()),
                 Value::from(promises),
@@ -140,21 +154,29 @@ pub fn verified(bundle: &VerifiedBundle) -> Value {
         SignerEvidence::Key(_) => (Value::Null, Value::Null),
     };
     let statement = bundle.signature().statement();
-    let annotations: Map<String, Value> = bundle
-        .annotations()
-        .iter()
-        .flatten()
-        .map(|(key, value)| (key.clone(), value.as_str().into()))
+    // What all subjects that are the artifact agree about; usually there is one.
+    let mut annotations = bundle.annotations().first().cloned().unwrap_or_default();
+    annotations.retain(|key, value| {
+        let mut subjects = bundle.annotations().iter();
+        subjects.all(|subject| subject.get(key) == Some(value))
+    });
+    let waived: Vec<&str> = bundle
+        .waivers()
+        .into_iter()
+        .map(|waiver| waiver.name())
         .collect();
     json!({
         "signer": signer,
+        "waived": waived,
         "predicateType": statement.map(|statement| statement.predicate_type.as_str()),
         "annotations": annotations,
+        "subjectAnnotations": bundle.annotations(),
         "logEntries": entries,
         "timestamps": timestamps,
         "observedTimes": times,
         "certificateAuthority": authority,
         "signedCertificateTimestamps": sct,
+        "checks": null,
     })
 }
 
@@ -166,9 +188,27 @@ fn with(mut value: Value, members: &[(&str, Value)]) -> Value {
 }
 
 /// The document of `keyless verify`.
-pub fn verify_images(verdicts: &[ImageVerdict], exit: Exit) -> Value {
-    let images: Vec<Value> = verdicts.iter().map(image_verdict).collect();
+pub fn verify_images(
+    verdicts: &[ImageVerdict],
+    exit: Exit,
+    accepting: impl Fn(&ImageVerdict) -> Option<String>,
+) -> Value {
+    let images: Vec<Value> = verdicts
+        .iter()
+        .map(|verdict| {
+            let accepting = accepting(verdict);
+            with(
+                image_verdict(verdict),
+                &[("acceptingCommand", accepting.into())],
+            )
+        })
+        .collect();
     head("verify", exit, [("images", images.into())])
+}
+
+/// The checks that were made; null where nobody asked to be told.
+pub fn checks(explanation: Option<&Explanation>) -> Value {
+    explanation.map_or(Value::Null, super::explain::json)
 }
 
 fn image_verdict(verdict: &ImageVerdict) -> Value {
@@ -184,9 +224,12 @@ fn image_verdict(verdict: &ImageVerdict) -> Value {
                         accepted.manifest.map(|digest| digest.to_string()).into(),
                     ),
                     ("bundleDigest", accepted.bundle.to_string().into()),
+                    ("checks", checks(accepted.explanation.as_ref())),
                 ],
             )
         })
+        .zip(&verdict.accepted)
+        .map(|(signature, accepted)| policy::with_judgements(signature, &accepted.rules))
         .collect();
     let refused: Vec<Value> = verdict
         .refused
@@ -194,14 +237,20 @@ fn image_verdict(verdict: &ImageVerdict) -> Value {
         .map(|refused| {
             let reason = match &refused.reason {
                 Refusal::Verify(reason) => error(reason),
-                Refusal::Find(reason) => {
-                    json!({ "code": reason.code(), "message": reason.to_string() })
+                Refusal::Find(reason) => error(reason),
+                Refusal::OtherRule => {
+                    json!({ "code": "policy-other-rule", "message": policy::OTHER_RULE })
                 }
             };
-            json!({ "manifestDigest": refused.manifest.to_string(), "reason": reason })
+            let refusal = json!({
+                "manifestDigest": refused.manifest.to_string(),
+                "reason": reason,
+                "checks": checks(refused.explanation.as_ref()),
+            });
+            policy::with_judgements(refusal, &refused.rules)
         })
         .collect();
-    json!({
+    let image = json!({
         "image": verdict.given,
         "reference": verdict.image.as_ref().map(ToString::to_string),
         "digest": verdict.image.as_ref().map(|image| image.digest().to_string()),
@@ -210,7 +259,8 @@ fn image_verdict(verdict: &ImageVerdict) -> Value {
         "signatures": signatures,
         "refused": refused,
         "error": verdict.error.as_ref().map(|found| error(found)),
-    })
+    });
+    policy::with_verdicts(image, &verdict.rules)
 }
 
 fn attached(attached: &Attached) -> Value {
@@ -262,14 +312,17 @@ pub fn sign_blobs(blobs: &[SignedBlob]) -> Value {
 }
 
 /// The document of `keyless verify-blob`.
-pub fn verify_blob(blob: &str, verdict: &VerifiedBlob) -> Value {
+pub fn verify_blob(blob: &str, verdict: &VerifiedBlob, explanation: Option<&Explanation>) -> Value {
     let digests: Vec<String> = verdict.digests.iter().map(ToString::to_string).collect();
     let found = json!({
         "blob": blob,
         "digests": digests,
         "bundle": verdict.bundle_path.display().to_string(),
         "bundleDigest": verdict.bundle.to_string(),
-        "signature": verified(&verdict.verified),
+        "signature": with(
+            verified(&verdict.verified),
+            &[("checks", checks(explanation))],
+        ),
     });
     head(
         "verify-blob",

@@ -1,10 +1,11 @@
 //! Text for people. Whatever came from outside is shown without control characters.
 
+use super::policy;
 use crate::diagnostic::Diagnostic;
 use crate::flow::Event;
 use crate::flow::verify_image::{ImageVerdict, Refusal};
 use crate::format::certificate_identity::CertificateIdentity;
-use crate::verify::error::shell_quoted;
+use crate::verify::error::{IF_INTENDED, signer_options};
 use crate::verify::{MatchedSigner, VerifiedBundle};
 
 /// Replaces control characters, so that no name can write to the terminal.
@@ -20,6 +21,12 @@ pub fn plain(text: &str) -> String {
 
 /// Formats an error: message, facts, hint.
 pub fn error(error: &dyn Diagnostic) -> String {
+    refusal(error, None)
+}
+
+/// Formats an error likewise; a command that would accept the signer takes the place of the hint that has a
+/// part of it.
+pub fn refusal(error: &dyn Diagnostic, accepting: Option<&str>) -> String {
     let mut out = format!("error: {}", plain(&error.to_string()));
     let details = error.details();
     let width = details
@@ -34,20 +41,35 @@ pub fn error(error: &dyn Diagnostic) -> String {
             plain(value)
         ));
     }
-    if let Some(hint) = error.hint() {
+    let hint = error.hint();
+    let is_part = |hint: &String| accepting.is_some() && hint.starts_with(IF_INTENDED);
+    if let Some(hint) = hint.filter(|hint| !is_part(hint)) {
         out.push_str(&format!("\nhint: {}", plain(&hint)));
+    }
+    if let Some(command) = accepting {
+        out.push_str(&format!("\nhint: {IF_INTENDED}{}", plain(command)));
     }
     out
 }
 
-/// Formats an event; `None` for one that only a terminal's progress shows.
+/// Returns what an event warns of; `None` for one that does not.
+pub fn warning(event: &Event) -> Option<String> {
+    match event {
+        Event::TagResolved { reference, pinned } => Some(format!(
+            "{reference} is a tag and may point elsewhere later; this is about {pinned}"
+        )),
+        Event::Warning { text } => Some(text.clone()),
+        _ => None,
+    }
+}
+
+/// Formats an event.
 pub fn event(event: &Event) -> String {
     match event {
-        Event::TagResolved { reference, pinned } => format!(
-            "warning: {} is a tag and may point elsewhere later; this is about {}",
-            plain(reference),
-            plain(pinned)
-        ),
+        Event::TagResolved { .. } | Event::Warning { .. } => {
+            let text = warning(event).unwrap_or_default();
+            format!("warning: {}", plain(&text))
+        }
         Event::RequestingCertificate { subject, url } => {
             format!(
                 "requesting a certificate for {} from {}",
@@ -59,7 +81,6 @@ pub fn event(event: &Event) -> String {
             format!("signed {signatures} payload(s), the key is gone; timestamping and logging")
         }
         Event::Attaching { image } => format!("attaching the signature to {}", plain(image)),
-        Event::Warning { text } => format!("warning: {}", plain(text)),
     }
 }
 
@@ -72,6 +93,13 @@ pub fn verified(bundle: &VerifiedBundle) -> Vec<String> {
             lines.push(format!("  issuer     {}", plain(&identity.issuer)));
         }
         MatchedSigner::Key(key) => lines.push(format!("  key        {}", key.fingerprint())),
+    }
+    for waiver in bundle.waivers() {
+        lines.push(format!(
+            "  WAIVED     {} ({})",
+            waiver.meaning(),
+            waiver.flag()
+        ));
     }
     for entry in bundle.entries() {
         let how = match (entry.is_proven(), entry.promised_time()) {
@@ -115,6 +143,7 @@ pub fn image_verdict(verdict: &ImageVerdict) -> Vec<String> {
     }
     for accepted in &verdict.accepted {
         lines.extend(verified(&accepted.verified));
+        lines.extend(policy::met(&accepted.rules));
     }
     lines
 }
@@ -128,6 +157,7 @@ pub fn refusals(verdict: &ImageVerdict) -> Vec<String> {
             let reason = match &refused.reason {
                 Refusal::Verify(error) => error.to_string(),
                 Refusal::Find(error) => error.to_string(),
+                Refusal::OtherRule => policy::OTHER_RULE.to_owned(),
             };
             format!("  {}: {}", refused.manifest, plain(&reason))
         })
@@ -138,12 +168,13 @@ pub fn refusals(verdict: &ImageVerdict) -> Vec<String> {
 pub fn claimed(signers: &[CertificateIdentity]) -> Vec<String> {
     signers
         .iter()
-        .map(|identity| {
-            plain(&format!(
-                "  --certificate-identity {} --certificate-oidc-issuer {}",
-                shell_quoted(&identity.subject),
-                shell_quoted(&identity.issuer)
-            ))
+        .map(|identity| match signer_options(identity) {
+            Some(options) => format!("  {options}"),
+            None => format!(
+                "  {} (issuer {}), which cannot be shown as it is",
+                plain(&identity.subject),
+                plain(&identity.issuer)
+            ),
         })
         .collect()
 }

@@ -2,15 +2,22 @@
 //! everything else to standard error.
 
 pub mod document;
+pub mod explain;
 pub mod human;
+pub mod inspect;
+pub mod policy;
 
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 
 use crate::diagnostic::Diagnostic;
 use crate::host::files::{FileError, OutputFile};
+
+/// JSON Schema of every document, as `keyless schema` prints it.
+pub const SCHEMA: &str = include_str!("schema.json");
 
 /// How results are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -22,12 +29,31 @@ pub enum Format {
     Json,
 }
 
+/// What the user should know and that stops nothing: shown at once, and part of the JSON document.
+#[derive(Debug, Clone, Default)]
+pub struct Warnings(Arc<Mutex<Vec<String>>>);
+
+impl Warnings {
+    /// Warns.
+    pub fn warn(&self, text: &str) {
+        note(format!("warning: {}", human::plain(text)));
+        let mut warnings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        warnings.push(text.to_owned());
+    }
+
+    fn json(&self) -> Value {
+        let warnings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        warnings.as_slice().into()
+    }
+}
+
 /// Collects a command's data and writes it once, whole.
 #[derive(Debug)]
 pub struct Output {
     format: Format,
     file: Option<OutputFile>,
     data: String,
+    warnings: Warnings,
 }
 
 impl Output {
@@ -35,7 +61,11 @@ impl Output {
     ///
     /// # Errors
     /// [`FileError`].
-    pub fn open(format: Format, file: Option<&Path>) -> Result<Self, FileError> {
+    pub fn open(
+        format: Format,
+        file: Option<&Path>,
+        warnings: Warnings,
+    ) -> Result<Self, FileError> {
         let file = file
             .map(|path| OutputFile::prepare(path, true))
             .transpose()?;
@@ -43,6 +73,7 @@ impl Output {
             format,
             file,
             data: String::new(),
+            warnings,
         })
     }
 
@@ -71,12 +102,19 @@ impl Output {
         self.data.push_str(data);
     }
 
-    /// Adds the JSON document; nothing in text.
+    /// Warns, see [`Warnings`].
+    pub fn warn(&self, text: &str) {
+        self.warnings.warn(text);
+    }
+
+    /// Adds the JSON document with the warnings so far; nothing in text.
     pub fn document(&mut self, document: &Value) {
         if self.format == Format::Json {
+            let mut document = document.clone();
+            document["warnings"] = self.warnings.json();
             let text =
-                serde_json::to_string_pretty(document).expect("a JSON value always serialises");
-            self.raw(&text);
+                serde_json::to_string_pretty(&document).expect("a JSON value always serialises");
+            self.raw(&escaped(&text));
             self.raw("\n");
         }
     }
@@ -107,6 +145,21 @@ impl Output {
     }
 }
 
+/// Escapes what a terminal might obey and JSON allows as it is: DEL, C1, and what reorders text. Such
+/// characters stand within strings only, so that the values stay the same.
+fn escaped(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        let obeyed = !c.is_ascii_graphic() && !matches!(c, ' ' | '\n');
+        if obeyed && human::plain(c.encode_utf8(&mut [0; 4])) != c.to_string() {
+            out.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
 /// Writes a line to standard error; one that is closed is no reason to stop.
 pub fn note(line: impl AsRef<str>) {
     let _ = writeln!(io::stderr().lock(), "{}", line.as_ref());
@@ -120,4 +173,21 @@ pub fn show_error(error: &dyn Diagnostic) {
 /// Returns the JSON document of a command that failed as a whole.
 pub fn failure(command: &str, error: &dyn Diagnostic) -> Value {
     document::head(command, error.exit(), [("error", document::error(error))])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_say_the_same_in_characters_that_no_terminal_obeys() {
+        let hostile = "é\u{1b}[2J\u{7f}\u{9b}2J\u{202e}\n\u{2066}\"";
+        let document = serde_json::json!({ "name\u{9b}": hostile });
+        let text = escaped(&serde_json::to_string_pretty(&document).unwrap());
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), document);
+        assert!(text.contains('é'));
+        for line in text.lines() {
+            assert_eq!(human::plain(line), line);
+        }
+    }
 }

@@ -15,6 +15,7 @@ use crate::diagnostic::{Diagnostic, Exit};
 use crate::format::certificate_identity::{CertificateIdentity, IdentityError};
 use crate::format::identity_token::IdentityToken;
 use crate::trust::TrustedRoot;
+use crate::verify::Verifier;
 use crate::verify::VerifyError;
 use crate::verify::chain::verify_chain_at;
 use crate::verify::sct::verify_sct;
@@ -154,8 +155,10 @@ impl EphemeralKey {
         if *certificate.public_key() != self.public_key() {
             return Err(CertifyError::OtherKey);
         }
-        let chain = verify_chain_at(&certificate, &[now], trust).map_err(CertifyError::Refused)?;
-        verify_sct(&certificate, &chain, trust).map_err(CertifyError::Refused)?;
+        let verifier = Verifier::new(trust);
+        let chain =
+            verify_chain_at(&certificate, &[now], &verifier).map_err(CertifyError::Refused)?;
+        verify_sct(&certificate, &chain, &verifier).map_err(CertifyError::Refused)?;
         let identity = CertificateIdentity::of(&certificate)?;
         let fits = match expected {
             Some(expected) => identity.subject == expected,

@@ -495,4 +495,108 @@ mod tests {
             "signing-config-version"
         );
     }
+
+    #[test]
+    fn one_service_of_an_operator_and_as_many_as_asked_for() {
+        let mut config = config();
+        config.logs = vec![
+            service("a1", 2, 1, "a"),
+            service("a2", 2, 2, "a"),
+            service("b", 2, 3, "b"),
+        ];
+        let logs = |config: &SigningConfig| -> Vec<String> {
+            let selected = config.select(NOW).unwrap().logs;
+            selected.into_iter().map(|(_, url)| url).collect()
+        };
+        config.log_selector = Selector::All;
+        assert_eq!(logs(&config), ["b", "a2"]);
+        config.log_selector = Selector::Any;
+        assert_eq!(logs(&config), ["b"]);
+        config.log_selector = Selector::Exact(1);
+        assert_eq!(logs(&config), ["b"]);
+        config.log_selector = Selector::Exact(2);
+        assert_eq!(logs(&config), ["b", "a2"]);
+        config.log_selector = Selector::Exact(3);
+        let refused = config.select(NOW).unwrap_err();
+        assert!(matches!(
+            refused,
+            SigningConfigError::TooFew {
+                expected: 3,
+                found: 2,
+                ..
+            }
+        ));
+    }
+
+    fn file(more: serde_json::Value) -> String {
+        let mut file = serde_json::json!({ "mediaType": MEDIA_TYPE });
+        let object = file.as_object_mut().unwrap();
+        object.extend(more.as_object().unwrap().clone());
+        file.to_string()
+    }
+
+    #[test]
+    fn selectors_by_name_and_number() {
+        for (name, number, expected) in [
+            ("SERVICE_SELECTOR_UNDEFINED", 0, Selector::Undefined),
+            ("ALL", 1, Selector::All),
+            ("ANY", 2, Selector::Any),
+            ("EXACT", 3, Selector::Exact(2)),
+        ] {
+            for selector in [serde_json::json!(name), serde_json::json!(number)] {
+                let config = serde_json::json!({ "selector": selector, "count": 2 });
+                let text =
+                    file(serde_json::json!({ "rekorTlogConfig": config, "tsaConfig": config }));
+                let config = SigningConfig::parse(text.as_bytes()).unwrap();
+                assert_eq!(
+                    (config.log_selector, config.timestamp_selector),
+                    (expected, expected)
+                );
+            }
+        }
+        for (selector, count) in [(3, 0), (4, 1)] {
+            let config = serde_json::json!({ "selector": selector, "count": count });
+            let refused =
+                SigningConfig::parse(file(serde_json::json!({ "tsaConfig": config })).as_bytes());
+            assert_eq!(refused.unwrap_err().code(), "signing-config-invalid");
+        }
+    }
+
+    #[test]
+    fn a_file_has_a_bound() {
+        let text = file(serde_json::json!({}));
+        let padded = |len: usize| format!("{text}{}", " ".repeat(len - text.len()));
+        assert!(SigningConfig::parse(padded(limits::TRUST_FILE_LEN).as_bytes()).is_ok());
+        let refused = SigningConfig::parse(padded(limits::TRUST_FILE_LEN + 1).as_bytes());
+        assert_eq!(refused.unwrap_err().code(), "signing-config-invalid");
+    }
+
+    #[test]
+    fn who_has_no_service_learns_which_there_are() {
+        let mut config = config();
+        let found = |config: &SigningConfig| match config.select(NOW) {
+            Err(SigningConfigError::NoService { found, .. }) => found,
+            other => panic!("{other:?}"),
+        };
+        for log in &mut config.logs {
+            log.major_api_version = 9;
+        }
+        assert!(
+            found(&config).starts_with("v1 (API 9, valid "),
+            "{}",
+            found(&config)
+        );
+        config.logs.clear();
+        assert_eq!(found(&config), "none at all");
+    }
+
+    #[test]
+    fn one_log_of_the_second_version_needs_a_timestamp_authority() {
+        let mut config = config();
+        config.timestamp_authorities.clear();
+        // Versions are never mixed, so all chosen logs are of one.
+        config.log_selector = Selector::All;
+        let refused = config.select(NOW).unwrap_err();
+        assert_eq!(refused.code(), "signing-config-timestamp-needed");
+    }
 }

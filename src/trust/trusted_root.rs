@@ -79,9 +79,10 @@ pub struct LogInstance {
 impl LogInstance {
     /// Returns what counts as one for a threshold: the operator, or the log itself (spec 07 §8).
     pub fn party(&self) -> String {
-        self.operator
-            .clone()
-            .unwrap_or_else(|| hex::encode(&self.log_id))
+        match &self.operator {
+            Some(operator) if !operator.is_empty() => operator.clone(),
+            _ => hex::encode(&self.log_id),
+        }
     }
 }
 
@@ -117,9 +118,9 @@ impl TimestampAuthority {
     /// Returns what counts as one for a threshold: operator, address, or certificate subject (spec 07 §8).
     pub fn party(&self) -> String {
         match &self.operator {
-            Some(operator) => operator.clone(),
-            None if !self.uri.is_empty() => self.uri.clone(),
-            None => self.leaf.subject_text().to_owned(),
+            Some(operator) if !operator.is_empty() => operator.clone(),
+            _ if !self.uri.is_empty() => self.uri.clone(),
+            _ => self.leaf.subject_text().to_owned(),
         }
     }
 }
@@ -405,5 +406,125 @@ mod tests {
             TrustedRoot::parse(b"{").unwrap_err().code(),
             "trusted-root-malformed"
         );
+    }
+
+    #[test]
+    fn a_party_is_its_operator_or_what_stands_for_it() {
+        let mut root = TrustedRoot::parse(capture().as_bytes()).unwrap();
+        let log = &mut root.logs[0];
+        log.operator = None;
+        assert_eq!(log.party(), hex::encode(&log.log_id));
+        log.operator = Some("op".to_owned());
+        assert_eq!(log.party(), "op");
+        let authority = &mut root.timestamp_authorities[0];
+        authority.operator = Some("op".to_owned());
+        assert_eq!(authority.party(), "op");
+        authority.operator = Some(String::new());
+        authority.uri = "https://tsa.test".to_owned();
+        assert_eq!(authority.party(), "https://tsa.test");
+        authority.uri = String::new();
+        assert_eq!(authority.party(), authority.leaf.subject_text());
+        assert!(!authority.party().is_empty());
+    }
+
+    #[test]
+    fn an_operator_without_a_name_is_none() {
+        let with = |operator: &str| {
+            let text = capture().replace(
+                "\"baseUrl\"",
+                &format!("\"operator\":{operator},\"baseUrl\""),
+            );
+            TrustedRoot::parse(text.as_bytes()).unwrap().logs[0]
+                .operator
+                .clone()
+        };
+        assert_eq!(with("\"op\"").as_deref(), Some("op"));
+        assert_eq!(with("\"\""), None);
+        assert_eq!(with("null"), None);
+    }
+
+    #[test]
+    fn a_file_has_a_bound() {
+        let text = capture();
+        let padded = |len: usize| format!("{text}{}", " ".repeat(len - text.len()));
+        assert!(TrustedRoot::parse(padded(limits::TRUST_FILE_LEN).as_bytes()).is_ok());
+        let refused = TrustedRoot::parse(padded(limits::TRUST_FILE_LEN + 1).as_bytes());
+        assert_eq!(refused.unwrap_err().code(), "trusted-root-invalid");
+    }
+
+    fn changed(
+        change: impl FnOnce(&mut serde_json::Value),
+    ) -> Result<TrustedRoot, TrustedRootError> {
+        let mut root = serde_json::from_str(&capture()).unwrap();
+        change(&mut root);
+        TrustedRoot::parse(root.to_string().as_bytes())
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_left_out_and_told() {
+        use crate::crypto::key::KeyKind;
+        use serde_json::json;
+        let logs = |change: fn(&mut serde_json::Value)| {
+            let root = changed(|root| change(&mut root["tlogs"][0])).unwrap();
+            (root.logs.len(), root.warnings)
+        };
+        let unused = |why: &str| {
+            (
+                1,
+                vec![format!("log http://127.0.0.1:25300 {why}; not used")],
+            )
+        };
+        for usable in [
+            (|log| log["hashAlgorithm"] = json!(1)) as fn(&mut serde_json::Value),
+            |log| drop(log.as_object_mut().unwrap().remove("hashAlgorithm")),
+        ] {
+            assert_eq!(logs(usable), (2, Vec::new()));
+        }
+        for other in [
+            (|log| log["hashAlgorithm"] = json!("SHA2_512")) as fn(&mut serde_json::Value),
+            |log| log["hashAlgorithm"] = json!(2),
+        ] {
+            assert_eq!(logs(other), unused("does not hash with SHA-256"));
+        }
+        let short = unused("has a logId that has not 32 bytes");
+        assert_eq!(logs(|log| log["logId"]["keyId"] = json!("AAAA")), short);
+        let key = unused("has a key that this program cannot use");
+        assert_eq!(
+            logs(|log| log["publicKey"]["rawBytes"] = json!("AAAA")),
+            key
+        );
+
+        let kind = |details: serde_json::Value| {
+            let root = changed(|root| root["tlogs"][0]["publicKey"]["keyDetails"] = details);
+            root.unwrap().logs[0].public_key.kind()
+        };
+        assert_eq!(
+            kind(json!("PKCS1_RSA_PKCS1V5")),
+            KeyKind::Rsa,
+            "taken at its word"
+        );
+        assert_eq!(kind(json!(1)), KeyKind::Rsa);
+        assert_eq!(kind(json!(2)), KeyKind::EcdsaP256);
+
+        let root = changed(|root| {
+            let chain = &mut root["timestampAuthorities"][0]["certChain"]["certificates"];
+            chain.as_array_mut().unwrap().remove(0);
+        })
+        .unwrap();
+        assert!(root.timestamp_authorities.is_empty());
+        assert!(root.warnings[0].ends_with("has no leaf certificate; not used"));
+    }
+
+    #[test]
+    fn an_authority_has_certificates() {
+        let refused = Err(TrustedRootError::Rule {
+            rule: "an authority has no certificates",
+        });
+        for list in ["certificateAuthorities", "timestampAuthorities"] {
+            for chain in ["null", r#"{"certificates":[]}"#, "{}"] {
+                let chain: serde_json::Value = serde_json::from_str(chain).unwrap();
+                assert_eq!(changed(|root| root[list][0]["certChain"] = chain), refused);
+            }
+        }
     }
 }

@@ -3,8 +3,8 @@
 
 use crate::crypto::chain::{ChainError, LeafProfile, Purpose, verify_leaf_profile, verify_path};
 use crate::crypto::{Certificate, UnixTime};
-use crate::trust::TrustedRoot;
-use crate::verify::{ObservedTimes, VerifyError};
+use crate::verify::explain::{self, Trail};
+use crate::verify::{ObservedTimes, Verifier, VerifyError};
 
 /// A path that holds at every observed time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,10 +33,11 @@ impl VerifiedChain {
 pub(super) fn verify_chain(
     leaf: &Certificate,
     times: &ObservedTimes,
-    trust: &TrustedRoot,
+    verifier: &Verifier<'_>,
+    trail: &mut Trail,
 ) -> Result<VerifiedChain, VerifyError> {
     let times: Vec<UnixTime> = times.all().iter().map(|(time, _)| *time).collect();
-    verify_chain_at(leaf, &times, trust)
+    judge_chain(leaf, &times, verifier, trail)
 }
 
 /// Verifies the leaf at given times; for a certificate that has signed nothing yet, now.
@@ -46,13 +47,32 @@ pub(super) fn verify_chain(
 pub fn verify_chain_at(
     leaf: &Certificate,
     times: &[UnixTime],
-    trust: &TrustedRoot,
+    verifier: &Verifier<'_>,
 ) -> Result<VerifiedChain, VerifyError> {
-    let profile = verify_leaf_profile(leaf, Purpose::CodeSigning)?;
+    judge_chain(leaf, times, verifier, &mut Trail::off())
+}
+
+fn judge_chain(
+    leaf: &Certificate,
+    times: &[UnixTime],
+    verifier: &Verifier<'_>,
+    trail: &mut Trail,
+) -> Result<VerifiedChain, VerifyError> {
+    let profile = trail.check(explain::PROFILE, |_| {
+        Ok(verify_leaf_profile(leaf, Purpose::CodeSigning)?)
+    })?;
     let mut issuers: Vec<Certificate> = Vec::new();
     let mut address = String::new();
     for time in times {
-        let (issuer, authority) = verify_at(leaf, *time, trust)?;
+        let (issuer, authority) = trail.check(explain::PATH, |trail| {
+            trail.about(|| time.to_string());
+            let (issuer, authority) = verify_at(leaf, *time, verifier)?;
+            trail.fact("certificate valid", || leaf.validity().to_string());
+            trail.fact("found", || {
+                format!("issued by {} ({authority})", issuer.subject_text())
+            });
+            Ok((issuer, authority))
+        })?;
         if !issuers.contains(issuer) {
             issuers.push(issuer.clone());
         }
@@ -71,14 +91,15 @@ pub fn verify_chain_at(
 fn verify_at<'a>(
     leaf: &Certificate,
     time: UnixTime,
-    trust: &'a TrustedRoot,
+    verifier: &Verifier<'a>,
 ) -> Result<(&'a Certificate, &'a str), VerifyError> {
     let mut refusal = VerifyError::NoAuthorityAt { time };
-    for authority in &trust.certificate_authorities {
+    for authority in &verifier.trust.certificate_authorities {
         if !authority.valid_for.contains(time) {
             continue;
         }
-        match verify_path(leaf, &authority.chain, time, Purpose::CodeSigning) {
+        let memo = &verifier.memo;
+        match verify_path(leaf, &authority.chain, time, Purpose::CodeSigning, memo) {
             Ok(issuer) => return Ok((issuer, &authority.uri)),
             // "No path" through one authority says little; a fault on the right path says more.
             Err(error @ ChainError::NoPath { .. }) => {

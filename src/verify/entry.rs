@@ -1,13 +1,14 @@
 //! Transparency log entries: in a trusted log, provably, and about this signature (spec 04, 05).
 
 use crate::crypto::merkle::{Hash, leaf_hash, verify_inclusion};
-use crate::crypto::{Digest, HashAlgorithm, PublicKey, UnixTime};
+use crate::crypto::{Digest, HashAlgorithm, PublicKey, SignatureMemo, UnixTime};
 use crate::format::bundle::{Bundle, Content, InclusionProof, KeyMaterial, TransparencyLogEntry};
 use crate::format::checkpoint::{Checkpoint, key_id};
-use crate::format::log_entry::{LogBody, Verifier, signed_entry_timestamp_input};
-use crate::trust::TrustedRoot;
+use crate::format::log_entry::{self, LogBody, signed_entry_timestamp_input};
 use crate::trust::trusted_root::LogInstance;
-use crate::verify::{VerifiedSignature, VerifyError};
+use crate::verify::explain::{self, Trail};
+use crate::verify::requirements::verify_threshold;
+use crate::verify::{Thresholds, VerifiedSignature, Verifier, VerifyError};
 
 /// The entry's body is about this bundle's signature, key and content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,8 +28,8 @@ struct ProvenInclusion {
     tree_index: u64,
 }
 
-/// The checkpoint is signed by the log and about it.
-struct LogCheckpoint<'a>(&'a Checkpoint);
+/// A checkpoint that the log has signed.
+struct LogCheckpoint(Checkpoint);
 
 /// An entry of a trusted log that is about this bundle's signature, key and content.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,6 +101,17 @@ impl BoundEntry {
     }
 }
 
+/// Entries of as many operators' logs as were asked for; never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BoundEntries(Vec<BoundEntry>);
+
+impl BoundEntries {
+    /// Returns the entries.
+    pub fn all(&self) -> &[BoundEntry] {
+        &self.0
+    }
+}
+
 fn trusted_at(log: &LogInstance, time: UnixTime) -> Result<(), VerifyError> {
     if log.valid_for.contains(time) {
         return Ok(());
@@ -110,7 +122,7 @@ fn trusted_at(log: &LogInstance, time: UnixTime) -> Result<(), VerifyError> {
     })
 }
 
-/// Verifies every entry of a trusted log; at least one must be.
+/// Verifies every entry of a trusted log; they must be of as many operators as the policy asks for.
 ///
 /// # Errors
 /// [`VerifyError`] of the log class.
@@ -118,44 +130,16 @@ pub(super) fn verify_entries(
     bundle: &Bundle,
     key: &PublicKey,
     signature: &VerifiedSignature,
-    trust: &TrustedRoot,
-) -> Result<Vec<BoundEntry>, VerifyError> {
+    thresholds: Thresholds,
+    verifier: &Verifier<'_>,
+    trail: &mut Trail,
+) -> Result<BoundEntries, VerifyError> {
     let mut bound = Vec::new();
     for entry in &bundle.log_entries {
-        let mut logs = trust
-            .logs
-            .iter()
-            .filter(|log| log.log_id == entry.log_id)
-            .peekable();
-        if logs.peek().is_none() {
-            continue;
-        }
-        let body = verify_binding(entry, bundle, key, signature)?;
-        let leaf = leaf_hash(&entry.canonicalized_body);
-        // One key may be listed with several periods of trust; which of them it is, the times decide.
-        let mut in_log = None;
-        let mut periods: Vec<LogInstance> = Vec::new();
-        let mut refusal = None;
-        for log in logs {
-            match verify_in_log(entry, log) {
-                Ok(found) => {
-                    in_log = Some(found);
-                    periods.push(log.clone());
-                }
-                Err(error) => refusal = Some(error),
-            }
-        }
-        let Some(in_log) = in_log else {
-            return Err(refusal.unwrap_or(VerifyError::NoProof));
-        };
-        let log_index = entry.log_index;
-        let entry = BoundEntry {
-            logs: periods,
-            log_index,
-            leaf,
-            in_log,
-            _body: body,
-        };
+        let found = trail.check(explain::LOG_ENTRY, |trail| {
+            verify_entry(entry, bundle, key, signature, verifier, trail)
+        })?;
+        let Some(entry) = found else { continue };
         // An index that nobody vouches for does not make one leaf two entries.
         if bound
             .iter()
@@ -173,7 +157,71 @@ pub(super) fn verify_entries(
             .collect();
         return Err(VerifyError::UnknownLog { found });
     }
-    Ok(bound)
+    let needed = thresholds.log.get();
+    let parties = bound.iter().map(|entry| entry.logs[0].party());
+    verify_threshold(parties, needed, trail, |found| VerifyError::TooFewLogs {
+        needed,
+        found,
+    })?;
+    Ok(BoundEntries(bound))
+}
+
+/// Verifies one entry; `None` if it is of a log that the trusted root does not list.
+fn verify_entry(
+    entry: &TransparencyLogEntry,
+    bundle: &Bundle,
+    key: &PublicKey,
+    signature: &VerifiedSignature,
+    verifier: &Verifier<'_>,
+    trail: &mut Trail,
+) -> Result<Option<BoundEntry>, VerifyError> {
+    trail.about(|| format!("{} {}", entry.kind, entry.version));
+    trail.fact("log id", || hex::encode(entry.log_id));
+    let logs: Vec<&LogInstance> = verifier
+        .trust
+        .logs
+        .iter()
+        .filter(|log| log.log_id == entry.log_id)
+        .collect();
+    if logs.is_empty() {
+        trail.not_counted("the trusted root does not list this log");
+        return Ok(None);
+    }
+    let body = trail.check(explain::ENTRY_BINDING, |_| {
+        verify_binding(entry, bundle, key, signature)
+    })?;
+    let leaf = leaf_hash(&entry.canonicalized_body);
+    // One key may be listed with several periods of trust; which of them it is, the times decide.
+    let mut in_log = None;
+    let mut periods: Vec<LogInstance> = Vec::new();
+    let mut refusal = None;
+    for log in logs {
+        let found = trail.attempt(explain::LOG_KEY, |trail| {
+            trail.about(|| log.base_url.clone());
+            trail.fact("trusted", || log.valid_for.to_string());
+            verify_in_log(entry, log, &verifier.memo, trail)
+        });
+        match found {
+            Ok(found) => {
+                in_log = Some(found);
+                periods.push(log.clone());
+            }
+            Err(error) => refusal = Some(error),
+        }
+    }
+    let Some(in_log) = in_log else {
+        return Err(refusal.unwrap_or(VerifyError::NoProof));
+    };
+    let bound = BoundEntry {
+        logs: periods,
+        log_index: entry.log_index,
+        leaf,
+        in_log,
+        _body: body,
+    };
+    // As far as the log vouches for it, and not as the bundle says.
+    trail.fact("log index", || bound.log_index().to_string());
+    Ok(Some(bound))
 }
 
 /// Verifies that the entry's body is about this signature (04 §8, 05 §3).
@@ -228,8 +276,12 @@ fn verify_binding(
         return differs("the signature");
     }
     let same_key = match (verifier, &bundle.key_material) {
-        (Verifier::Certificate(der), KeyMaterial::Certificate(leaf)) => der == leaf.der(),
-        (Verifier::PublicKey(spki), KeyMaterial::PublicKey { .. }) => spki == key.spki_der(),
+        (log_entry::Verifier::Certificate(der), KeyMaterial::Certificate(leaf)) => {
+            der == leaf.der()
+        }
+        (log_entry::Verifier::PublicKey(spki), KeyMaterial::PublicKey { .. }) => {
+            spki == key.spki_der()
+        }
         _ => false,
     };
     if same_key {
@@ -240,13 +292,22 @@ fn verify_binding(
 }
 
 /// Verifies promise and proof under one instance of the log.
-fn verify_in_log(entry: &TransparencyLogEntry, log: &LogInstance) -> Result<InLog, VerifyError> {
+fn verify_in_log(
+    entry: &TransparencyLogEntry,
+    log: &LogInstance,
+    memo: &SignatureMemo,
+    trail: &mut Trail,
+) -> Result<InLog, VerifyError> {
     let promised_time = match &entry.inclusion_promise {
-        Some(promise) => Some(verify_promise(entry, promise, log)?),
+        Some(promise) => Some(trail.check(explain::PROMISE, |trail| {
+            let time = verify_promise(entry, promise, log)?;
+            trail.fact("found", || time.to_string());
+            Ok(time)
+        })?),
         None => None,
     };
     let proof = match &entry.inclusion_proof {
-        Some(proof) => Some(verify_proof(entry, proof, log)?),
+        Some(proof) => Some(verify_proof(entry, proof, log, memo, trail)?),
         None => None,
     };
     if promised_time.is_none() && proof.is_none() {
@@ -289,9 +350,42 @@ fn verify_proof(
     entry: &TransparencyLogEntry,
     proof: &InclusionProof,
     log: &LogInstance,
+    memo: &SignatureMemo,
+    trail: &mut Trail,
 ) -> Result<ProvenInclusion, VerifyError> {
+    let LogCheckpoint(head) = trail.check(explain::CHECKPOINT, |trail| {
+        verify_checkpoint(entry, proof, log, memo, trail)
+    })?;
+    trail.check(explain::INCLUSION, |trail| {
+        trail.fact("found", || {
+            format!("leaf {} of {}", proof.log_index, head.tree_size)
+        });
+        let leaf = leaf_hash(&entry.canonicalized_body);
+        verify_inclusion(
+            proof.log_index,
+            head.tree_size,
+            leaf,
+            &proof.hashes,
+            &head.root_hash,
+        )?;
+        Ok(ProvenInclusion {
+            tree_index: proof.log_index,
+        })
+    })
+}
+
+/// Verifies that the log has signed the checkpoint, and that it is of the tree that the proof is of.
+fn verify_checkpoint(
+    entry: &TransparencyLogEntry,
+    proof: &InclusionProof,
+    log: &LogInstance,
+    memo: &SignatureMemo,
+    trail: &mut Trail,
+) -> Result<LogCheckpoint, VerifyError> {
     let checkpoint = Checkpoint::parse(&proof.checkpoint)?;
-    let LogCheckpoint(head) = verify_checkpoint_signature(&checkpoint, log)?;
+    trail.about(|| checkpoint.origin.clone());
+    let signed = verify_checkpoint_signature(checkpoint, log, memo)?;
+    let head = &signed.0;
     let differs = |what| Err(VerifyError::CheckpointMismatch { what });
     if head.root_hash != proof.root_hash {
         return differs("root hash");
@@ -305,25 +399,16 @@ fn verify_proof(
     {
         return differs("log index");
     }
-    let leaf = leaf_hash(&entry.canonicalized_body);
-    verify_inclusion(
-        proof.log_index,
-        head.tree_size,
-        leaf,
-        &proof.hashes,
-        &head.root_hash,
-    )?;
-    Ok(ProvenInclusion {
-        tree_index: proof.log_index,
-    })
+    Ok(signed)
 }
 
-fn verify_checkpoint_signature<'a>(
-    checkpoint: &'a Checkpoint,
+fn verify_checkpoint_signature(
+    checkpoint: Checkpoint,
     log: &LogInstance,
-) -> Result<LogCheckpoint<'a>, VerifyError> {
+    memo: &SignatureMemo,
+) -> Result<LogCheckpoint, VerifyError> {
     let refuse = |reason| Err(VerifyError::CheckpointSignature { reason });
-    let mut verified = None;
+    let mut is_signed = false;
     for line in checkpoint
         .signatures
         .iter()
@@ -348,10 +433,13 @@ fn verify_checkpoint_signature<'a>(
         if !origin_is_ours {
             return refuse("its origin is another log's");
         }
-        if !line.verifies(&checkpoint.note, &log.public_key) {
+        if !line.verifies(&checkpoint.note, &log.public_key, memo) {
             return refuse("the signature does not verify");
         }
-        verified = Some(LogCheckpoint(checkpoint));
+        is_signed = true;
     }
-    verified.map_or_else(|| refuse("no signature line is the log's"), Ok)
+    if !is_signed {
+        return refuse("no signature line is the log's");
+    }
+    Ok(LogCheckpoint(checkpoint))
 }

@@ -3,13 +3,15 @@
 use crate::crypto::chain::ChainError;
 use crate::crypto::merkle::MerkleError;
 use crate::crypto::{Digest, TimeRange, UnixTime};
-use crate::diagnostic::{Diagnostic, Exit};
+pub use crate::diagnostic::shell_quoted;
+use crate::diagnostic::{Diagnostic, Exit, shell_option};
 use crate::format::certificate_identity::{CertificateIdentity, IdentityError};
 use crate::format::checkpoint::CheckpointError;
 use crate::format::log_entry::LogBodyError;
 use crate::format::sct::SctError;
 use crate::format::statement::StatementError;
 use crate::format::timestamp::TimestampError;
+use crate::verify::requirements::{counted, operators};
 
 /// Why [`crate::verify::verify`] refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,12 +19,6 @@ pub enum VerifyError {
     /// The signature does not verify over the artifact or envelope.
     #[error("signature does not verify")]
     SignatureInvalid,
-    /// The key cannot sign artifacts of this form.
-    #[error("a {kind} key cannot verify this kind of signature")]
-    UnsupportedKey {
-        /// Kind of key.
-        kind: String,
-    },
     /// A digest of the artifact under this algorithm is needed and was not given.
     #[error("the {algorithm} digest of the artifact is needed")]
     DigestNeeded {
@@ -83,6 +79,18 @@ pub enum VerifyError {
         /// What would match the whole value, where a pattern matched a part.
         suggestion: Option<String>,
     },
+    /// The certificate lacks a claim that was asked for, or has it with another value.
+    #[error("certificate claim {name} does not match")]
+    ClaimMismatch {
+        /// Name of the claim.
+        name: &'static str,
+        /// Value asked for.
+        expected: String,
+        /// Value found.
+        found: Option<String>,
+        /// Identity found.
+        identity: Box<CertificateIdentity>,
+    },
     /// The certificate or its path is refused.
     #[error("{0}")]
     Chain(ChainError),
@@ -96,6 +104,30 @@ pub enum VerifyError {
     #[error("no log entry is in a trusted log")]
     UnknownLog {
         /// Key ids found, hex.
+        found: Vec<String>,
+    },
+    /// The logs that hold the signature are of fewer operators than were asked for.
+    #[error("too few transparency logs hold the signature")]
+    TooFewLogs {
+        /// Operators asked for.
+        needed: usize,
+        /// Operators found.
+        found: Vec<String>,
+    },
+    /// The timestamps are of fewer operators than were asked for.
+    #[error("too few timestamp authorities vouch for the time")]
+    TooFewTimestamps {
+        /// Operators asked for.
+        needed: usize,
+        /// Operators found.
+        found: Vec<String>,
+    },
+    /// The signed certificate timestamps are of fewer operators than were asked for.
+    #[error("too few CT logs promised to publish the certificate")]
+    TooFewScts {
+        /// Operators asked for.
+        needed: usize,
+        /// Operators found.
         found: Vec<String>,
     },
     /// The entry's body cannot be used.
@@ -172,7 +204,7 @@ pub enum VerifyError {
     },
     /// Nothing trusted says when the signature was made.
     #[error(
-        "no trusted time of signing: no inclusion promise and no timestamp of a trusted authority"
+        "no trusted time of signing: neither a log's promise nor a timestamp of a trusted authority counts"
     )]
     NoTrustedTime,
     /// The list of signed certificate timestamps cannot be read.
@@ -224,7 +256,6 @@ impl Diagnostic for VerifyError {
     fn code(&self) -> &'static str {
         match self {
             VerifyError::SignatureInvalid => "signature-invalid",
-            VerifyError::UnsupportedKey { .. } => "unsupported-key",
             VerifyError::DigestNeeded { .. } => "digest-needed",
             VerifyError::ArtifactMismatch { .. } => "artifact-mismatch",
             VerifyError::PayloadType { .. } => "payload-type",
@@ -235,6 +266,10 @@ impl Diagnostic for VerifyError {
             VerifyError::CertificateNotKey => "certificate-not-key",
             VerifyError::Identity(_) => "certificate-identity-malformed",
             VerifyError::IdentityMismatch { .. } => "identity-mismatch",
+            VerifyError::ClaimMismatch { .. } => "claim-mismatch",
+            VerifyError::TooFewLogs { .. } => "log-threshold",
+            VerifyError::TooFewTimestamps { .. } => "timestamp-threshold",
+            VerifyError::TooFewScts { .. } => "sct-threshold",
             VerifyError::Chain(error) => match error {
                 ChainError::NoPath { .. } => "certificate-untrusted",
                 ChainError::NotValidAt { .. } => "certificate-not-valid-at",
@@ -270,22 +305,23 @@ impl Diagnostic for VerifyError {
 
     fn exit(&self) -> Exit {
         match self {
-            VerifyError::SignatureInvalid
-            | VerifyError::UnsupportedKey { .. }
-            | VerifyError::CertificateNotKey => Exit::SignatureInvalid,
+            VerifyError::SignatureInvalid | VerifyError::CertificateNotKey => {
+                Exit::SignatureInvalid
+            }
             VerifyError::ArtifactMismatch { .. } | VerifyError::DigestNeeded { .. } => {
                 Exit::ContentMismatch
             }
             VerifyError::PayloadType { .. } | VerifyError::Statement(_) => Exit::Malformed,
             VerifyError::NotASignature { .. } => Exit::NoSignature,
-            VerifyError::AnnotationMismatch { .. } | VerifyError::IdentityMismatch { .. } => {
-                Exit::IdentityMismatch
-            }
+            VerifyError::AnnotationMismatch { .. }
+            | VerifyError::IdentityMismatch { .. }
+            | VerifyError::ClaimMismatch { .. } => Exit::IdentityMismatch,
             VerifyError::NoCertificate => Exit::NoCertificate,
             VerifyError::Identity(_)
             | VerifyError::Chain(_)
             | VerifyError::NoAuthorityAt { .. } => Exit::Certificate,
             VerifyError::UnknownLog { .. }
+            | VerifyError::TooFewLogs { .. }
             | VerifyError::LogBody(_)
             | VerifyError::EntryMismatch { .. }
             | VerifyError::PromiseInvalid
@@ -301,8 +337,11 @@ impl Diagnostic for VerifyError {
             | VerifyError::TimestampInvalid { .. }
             | VerifyError::TimestampChain(_)
             | VerifyError::TimestampAuthorityNotValidAt { .. }
+            | VerifyError::TooFewTimestamps { .. }
             | VerifyError::NoTrustedTime => Exit::Timestamp,
-            VerifyError::Sct(_) | VerifyError::NoTrustedSct { .. } => Exit::Sct,
+            VerifyError::Sct(_)
+            | VerifyError::NoTrustedSct { .. }
+            | VerifyError::TooFewScts { .. } => Exit::Sct,
         }
     }
 
@@ -326,6 +365,20 @@ impl Diagnostic for VerifyError {
                         .unwrap_or_else(|| "no such annotation".to_owned()),
                 ),
             ],
+            VerifyError::ClaimMismatch {
+                expected, found, ..
+            } => vec![
+                ("expected", expected.clone()),
+                (
+                    "found",
+                    found.clone().unwrap_or_else(|| "no such claim".to_owned()),
+                ),
+            ],
+            VerifyError::TooFewLogs { needed, found }
+            | VerifyError::TooFewTimestamps { needed, found }
+            | VerifyError::TooFewScts { needed, found } => {
+                vec![("expected", operators(*needed)), ("found", counted(found))]
+            }
             VerifyError::IdentityMismatch {
                 expected, found, ..
             } => vec![
@@ -396,11 +449,17 @@ impl Diagnostic for VerifyError {
             } => {
                 format!("the pattern must match the whole value; this one would: {pattern}")
             }
-            VerifyError::IdentityMismatch { found, .. } => format!(
-                "if this signer is intended: --certificate-identity {} --certificate-oidc-issuer {}",
-                shell_quoted(&found.subject),
-                shell_quoted(&found.issuer)
-            ),
+            VerifyError::IdentityMismatch { found, .. } => {
+                format!("{IF_INTENDED}{}", signer_options(found)?)
+            }
+            VerifyError::ClaimMismatch {
+                name,
+                found: Some(found),
+                ..
+            } => {
+                let claim = format!("{name}={found}");
+                format!("{IF_INTENDED}{}", shell_option("--certificate-claim", &claim)?)
+            }
             VerifyError::UnknownLog { .. }
             | VerifyError::Chain(ChainError::NoPath { .. })
             | VerifyError::NoTrustedSct { .. } => {
@@ -408,18 +467,89 @@ impl Diagnostic for VerifyError {
                     .to_owned()
             }
             VerifyError::NoTrustedTime => {
-                "the trusted root must list the timestamp authority that was used".to_owned()
+                "a timestamp counts if the trusted root lists its authority, a promise if the log is checked"
+                    .to_owned()
             }
             _ => return None,
         })
     }
 }
 
-/// Quotes a value for a POSIX shell, so that a suggested command can be pasted whoever wrote the value.
-pub fn shell_quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./-_".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        return text.to_owned();
+/// How a suggestion begins that accepts whoever signed.
+pub const IF_INTENDED: &str = "if this signer is intended: ";
+
+/// Returns the options that accept a signer; `None` where a name cannot be shown as it is.
+pub fn signer_options(signer: &CertificateIdentity) -> Option<String> {
+    let subject = shell_option("--certificate-identity", &signer.subject)?;
+    let issuer = shell_option("--certificate-oidc-issuer", &signer.issuer)?;
+    Some(format!("{subject} {issuer}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_tells_more_leads() {
+        let path = ChainError::NoPath {
+            subject: String::new(),
+        };
+        let annotation = VerifyError::AnnotationMismatch {
+            key: String::new(),
+            expected: String::new(),
+            found: None,
+        };
+        let other = VerifyError::NotASignature {
+            expected: String::new(),
+            found: String::new(),
+        };
+        let digest = VerifyError::DigestNeeded {
+            algorithm: "sha256",
+        };
+        let scts = VerifyError::NoTrustedSct { found: 0, known: 0 };
+        let by_rank = [
+            &annotation,
+            &scts,
+            &VerifyError::Chain(path),
+            &VerifyError::NoTrustedTime,
+            &VerifyError::EntryRepeated,
+            &VerifyError::SignatureInvalid,
+            &digest,
+            &other,
+        ];
+        for pair in by_rank.windows(2) {
+            assert!(pair[0].rank() > pair[1].rank(), "{} {}", pair[0], pair[1]);
+        }
+        assert_eq!(VerifyError::NoCertificate.rank(), digest.rank());
     }
-    format!("'{}'", text.replace('\'', r"'\''"))
+
+    #[test]
+    fn what_a_shell_would_read_is_quoted() {
+        for plain in [
+            "a",
+            "Z9",
+            "dev@example.test",
+            "https://x.test/a_b-c,d=e%2f+g:h",
+        ] {
+            assert_eq!(shell_quoted(plain), plain);
+        }
+        for (text, quoted) in [
+            ("", "''"),
+            ("a b", "'a b'"),
+            ("$(x)", "'$(x)'"),
+            ("a;b", "'a;b'"),
+            ("*", "'*'"),
+            ("~", "'~'"),
+            ("\u{e9}", "'\u{e9}'"),
+            ("it's", r"'it'\''s'"),
+        ] {
+            assert_eq!(shell_quoted(text), quoted);
+        }
+    }
+
+    #[test]
+    fn digests_are_listed() {
+        let found = [Digest::sha256(b"a"), Digest::sha256(b"b")];
+        assert_eq!(join(&found), format!("{}, {}", found[0], found[1]));
+    }
 }

@@ -1,6 +1,6 @@
 //! Floor 3: the judgement. Bytes, trust material and a policy go in, a typed verdict comes out.
 //!
-//! [`verify`] is the whole of it. Each step returns evidence that only its check can make (private
+//! [`Verifier::verify`] is the whole of it. Each step returns evidence that only its check can make (private
 //! fields, one constructor), and [`VerifiedBundle`] cannot be built without all of it: a step left out of
 //! [`verify`] does not compile. Nothing here
 //! reads a clock, a file or the network; times come from log promises and timestamps alone.
@@ -18,26 +18,34 @@
 pub mod chain;
 pub mod entry;
 pub mod error;
+pub mod explain;
+pub mod glob;
 pub mod policy;
+pub mod policy_file;
+pub mod requirements;
 pub mod sct;
 pub mod signature;
 pub mod timestamp;
 
 pub use chain::VerifiedChain;
-pub use entry::BoundEntry;
+pub use entry::{BoundEntries, BoundEntry};
 pub use error::VerifyError;
+pub use explain::Explanation;
 pub use policy::{
     ExpectedContent, ExpectedSigner, IdentityMatcher, MatchedContent, MatchedSigner, Policy,
 };
+pub use requirements::{Evidence, Thresholds, Waiver};
 pub use sct::SctEvidence;
 pub use signature::{Artifact, VerifiedSignature};
 pub use timestamp::{JudgedTimestamps, VerifiedTimestamp};
 
 use std::collections::BTreeMap;
 
-use crate::crypto::UnixTime;
+use crate::crypto::{SignatureMemo, UnixTime};
 use crate::format::bundle::{Bundle, KeyMaterial};
+use crate::format::certificate_identity::CertificateIdentity;
 use crate::trust::TrustedRoot;
+use crate::verify::explain::Trail;
 
 /// Where an observed time comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +56,15 @@ pub enum TimeSource {
     TimestampAuthority,
 }
 
+impl TimeSource {
+    fn words(self) -> &'static str {
+        match self {
+            TimeSource::LogPromise => "a log's promise",
+            TimeSource::TimestampAuthority => "a timestamp authority",
+        }
+    }
+}
+
 /// Times at which the signature is known to have existed; never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObservedTimes(Vec<(UnixTime, TimeSource)>);
@@ -55,7 +72,11 @@ pub struct ObservedTimes(Vec<(UnixTime, TimeSource)>);
 impl ObservedTimes {
     /// Collects the times of bound entries and verified timestamps (spec 07 §5 E). A log that promises no
     /// time must have been trusted at every time that others vouch for.
-    fn collect(entries: &[BoundEntry], timestamps: &JudgedTimestamps) -> Result<Self, VerifyError> {
+    fn collect(
+        entries: &[BoundEntry],
+        timestamps: &JudgedTimestamps,
+        trail: &mut Trail,
+    ) -> Result<Self, VerifyError> {
         let promised = entries.iter().filter_map(BoundEntry::promised_time);
         let stamped = timestamps.counted().iter().map(VerifiedTimestamp::time);
         let times: Vec<(UnixTime, TimeSource)> = promised
@@ -65,13 +86,19 @@ impl ObservedTimes {
         if times.is_empty() {
             return Err(VerifyError::NoTrustedTime);
         }
+        for (time, source) in &times {
+            trail.fact("found", || format!("{time} by {}", source.words()));
+        }
         for entry in entries
             .iter()
             .filter(|entry| entry.promised_time().is_none())
         {
-            for (time, _) in &times {
-                entry.verify_log_trusted_at(*time)?;
-            }
+            trail.check(explain::LOG_AT_TIMES, |trail| {
+                trail.about(|| entry.log_url().to_owned());
+                times
+                    .iter()
+                    .try_for_each(|(time, _)| entry.verify_log_trusted_at(*time))
+            })?;
         }
         Ok(ObservedTimes(times))
     }
@@ -105,7 +132,7 @@ pub enum SignerEvidence {
 pub struct CertificateEvidence {
     times: ObservedTimes,
     chain: VerifiedChain,
-    sct: SctEvidence,
+    sct: Evidence<SctEvidence>,
 }
 
 impl CertificateEvidence {
@@ -114,8 +141,8 @@ impl CertificateEvidence {
         &self.chain
     }
 
-    /// Returns the promises of trusted CT logs.
-    pub fn sct(&self) -> &SctEvidence {
+    /// Returns the promises of trusted CT logs, unless they were waived.
+    pub fn sct(&self) -> &Evidence<SctEvidence> {
         &self.sct
     }
 }
@@ -132,7 +159,7 @@ pub struct VerifiedBundle {
     artifact: Artifact,
     signer: MatchedSigner,
     signer_evidence: SignerEvidence,
-    entries: Vec<BoundEntry>,
+    entries: Evidence<BoundEntries>,
     timestamps: JudgedTimestamps,
     signature: VerifiedSignature,
     content: MatchedContent,
@@ -143,7 +170,7 @@ impl VerifiedBundle {
         artifact: &Artifact,
         signer: MatchedSigner,
         signer_evidence: SignerEvidence,
-        entries: Vec<BoundEntry>,
+        entries: Evidence<BoundEntries>,
         timestamps: JudgedTimestamps,
         signature: VerifiedSignature,
         content: MatchedContent,
@@ -175,9 +202,18 @@ impl VerifiedBundle {
         &self.signer_evidence
     }
 
-    /// Returns the log entries that counted.
+    /// Returns the log entries that counted; none where the transparency log was waived.
     pub fn entries(&self) -> &[BoundEntry] {
-        &self.entries
+        self.entries.checked().map_or(&[], BoundEntries::all)
+    }
+
+    /// Returns the checks that were left out on request.
+    pub fn waivers(&self) -> Vec<Waiver> {
+        let sct = match &self.signer_evidence {
+            SignerEvidence::Certificate(evidence) => evidence.sct.waiver(),
+            SignerEvidence::Key(_) => None,
+        };
+        self.entries.waiver().into_iter().chain(sct).collect()
     }
 
     /// Returns the timestamps that counted.
@@ -204,10 +240,186 @@ impl VerifiedBundle {
     }
 }
 
-/// Verifies a bundle against an artifact, trust material and a policy (spec 07 §5).
-///
-/// Not checked here: whether an artifact's name, tag or repository is the one meant; the caller decides
-/// which digest to ask about.
+/// Who signed, where nobody was expected. Whoever holds a certificate could be it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundSigner {
+    /// The identity in the certificate.
+    pub identity: CertificateIdentity,
+    /// Predicate type of the statement that was signed; `None` for a signature over the bytes.
+    pub predicate_type: Option<String>,
+    /// The earliest time at which the signature is known to have existed.
+    pub time: Option<UnixTime>,
+}
+
+/// Judges bundles under one trusted root, and remembers which signatures have verified: what many bundles
+/// share is computed once.
+#[derive(Debug)]
+pub struct Verifier<'t> {
+    trust: &'t TrustedRoot,
+    memo: SignatureMemo,
+}
+
+impl<'t> Verifier<'t> {
+    /// Judges under this trusted root.
+    pub fn new(trust: &'t TrustedRoot) -> Self {
+        Verifier {
+            trust,
+            memo: SignatureMemo::default(),
+        }
+    }
+
+    /// Verifies a bundle against an artifact and a policy (spec 07 §5).
+    ///
+    /// Not checked here: whether an artifact's name, tag or repository is the one meant; the caller decides
+    /// which digest to ask about.
+    ///
+    /// # Errors
+    /// [`VerifyError`], the first check that refuses.
+    pub fn verify(
+        &self,
+        bundle: &Bundle,
+        artifact: &Artifact,
+        policy: &Policy,
+    ) -> Result<VerifiedBundle, VerifyError> {
+        self.judge(bundle, artifact, policy, &mut Trail::off())
+    }
+
+    /// Verifies likewise, and tells which checks were made, with what was expected and found.
+    pub fn explain(
+        &self,
+        bundle: &Bundle,
+        artifact: &Artifact,
+        policy: &Policy,
+    ) -> (Result<VerifiedBundle, VerifyError>, Explanation) {
+        let mut trail = Trail::recording();
+        let verdict = self.judge(bundle, artifact, policy, &mut trail);
+        let has_certificate = matches!(bundle.key_material, KeyMaterial::Certificate(_));
+        (verdict, trail.finish(has_certificate, policy))
+    }
+
+    /// Finds out who signed, by a bundle that holds whoever that is. This is no verdict: nobody was expected,
+    /// and what comes of it is no [`VerifiedBundle`]. For a person who writes a policy.
+    ///
+    /// # Errors
+    /// [`VerifyError`]; a signature under a key without certificate names nobody.
+    pub fn find_signer(
+        &self,
+        bundle: &Bundle,
+        artifact: &Artifact,
+    ) -> Result<FoundSigner, VerifyError> {
+        let found = self.verify(bundle, artifact, &Policy::anyone())?;
+        let MatchedSigner::Identity(identity) = found.signer() else {
+            return Err(VerifyError::NoCertificate);
+        };
+        let statement = found.signature().statement();
+        Ok(FoundSigner {
+            identity: identity.clone(),
+            predicate_type: statement.map(|statement| statement.predicate_type.clone()),
+            time: found.times().map(ObservedTimes::earliest),
+        })
+    }
+
+    fn judge(
+        &self,
+        bundle: &Bundle,
+        artifact: &Artifact,
+        policy: &Policy,
+        trail: &mut Trail,
+    ) -> Result<VerifiedBundle, VerifyError> {
+        // A: parsing has settled the structure. B, H, I: what was signed.
+        let (key, signature) = trail.check(explain::SIGNATURE, |trail| {
+            let key = match (&bundle.key_material, policy.signer()) {
+                (
+                    KeyMaterial::Certificate(leaf),
+                    ExpectedSigner::Identities(_) | ExpectedSigner::Anyone,
+                ) => leaf.public_key(),
+                (KeyMaterial::PublicKey { .. }, ExpectedSigner::Key(key)) => key,
+                (
+                    KeyMaterial::PublicKey { .. },
+                    ExpectedSigner::Identities(_) | ExpectedSigner::Anyone,
+                ) => return Err(VerifyError::NoCertificate),
+                (KeyMaterial::Certificate(_), ExpectedSigner::Key(_)) => {
+                    return Err(VerifyError::CertificateNotKey);
+                }
+            };
+            let signature = signature::verify_signature(&bundle.content, key, artifact, trail)?;
+            Ok((key, signature))
+        })?;
+        // C: timestamps over the signature.
+        let timestamps = trail.check(explain::TIMESTAMPS, |trail| {
+            timestamp::verify_timestamps(bundle, policy.thresholds(), self, trail)
+        })?;
+        // D: log entries about this signature.
+        let entries = match policy.waiver(Waiver::TransparencyLog) {
+            Some(waiver) => {
+                trail.waived(explain::LOG_ENTRIES, waiver);
+                Evidence::Waived(waiver)
+            }
+            None => Evidence::Checked(trail.check(explain::LOG_ENTRIES, |trail| {
+                entry::verify_entries(bundle, key, &signature, policy.thresholds(), self, trail)
+            })?),
+        };
+        let bound = entries.checked().map_or(&[][..], BoundEntries::all);
+        let signer_evidence = match &bundle.key_material {
+            KeyMaterial::Certificate(leaf) => {
+                // E, F, G: times, the chain at each of them, the promise of transparency.
+                let times = trail.check(explain::TIMES, |trail| {
+                    ObservedTimes::collect(bound, &timestamps, trail)
+                })?;
+                let chain = trail.check(explain::CERTIFICATE, |trail| {
+                    chain::verify_chain(leaf, &times, self, trail)
+                })?;
+                let sct = match policy.waiver(Waiver::SignedCertificateTimestamp) {
+                    Some(waiver) => {
+                        trail.waived(explain::SCTS, waiver);
+                        Evidence::Waived(waiver)
+                    }
+                    None => Evidence::Checked(trail.check(explain::SCTS, |trail| {
+                        sct::verify_scts(leaf, &chain, policy.thresholds(), self, trail)
+                    })?),
+                };
+                SignerEvidence::Certificate(CertificateEvidence { times, chain, sct })
+            }
+            KeyMaterial::PublicKey { .. } => {
+                // A key needs no time; a log that has ended does, or whoever holds its key could still write.
+                let times = trail.check(explain::TIMES, |trail| {
+                    match ObservedTimes::collect(bound, &timestamps, trail) {
+                        Ok(times) => Ok(Some(times)),
+                        Err(VerifyError::NoTrustedTime) => {
+                            trail.not_counted("nobody vouches for a time, and a key needs none");
+                            bound
+                                .iter()
+                                .try_for_each(BoundEntry::verify_log_still_trusted)?;
+                            Ok(None)
+                        }
+                        Err(error) => Err(error),
+                    }
+                })?;
+                SignerEvidence::Key(KeyEvidence { times })
+            }
+        };
+        // J: policy.
+        let content = trail.check(explain::CONTENT, |trail| {
+            let content = policy.verify_content(&signature, artifact)?;
+            policy.tell_content(&signature, trail);
+            Ok(content)
+        })?;
+        let signer = trail.check(explain::SIGNER, |trail| {
+            policy.verify_signer(&bundle.key_material, trail)
+        })?;
+        Ok(VerifiedBundle::from_evidence(
+            artifact,
+            signer,
+            signer_evidence,
+            entries,
+            timestamps,
+            signature,
+            content,
+        ))
+    }
+}
+
+/// Verifies one bundle, see [`Verifier::verify`].
 ///
 /// # Errors
 /// [`VerifyError`], the first check that refuses.
@@ -217,55 +429,5 @@ pub fn verify(
     trust: &TrustedRoot,
     policy: &Policy,
 ) -> Result<VerifiedBundle, VerifyError> {
-    // A: parsing has settled the structure. B, H, I: what was signed.
-    let key = match (&bundle.key_material, policy.signer()) {
-        (KeyMaterial::Certificate(leaf), ExpectedSigner::Identities(_)) => leaf.public_key(),
-        (KeyMaterial::PublicKey { .. }, ExpectedSigner::Key(key)) => key,
-        (KeyMaterial::PublicKey { .. }, ExpectedSigner::Identities(_)) => {
-            return Err(VerifyError::NoCertificate);
-        }
-        (KeyMaterial::Certificate(_), ExpectedSigner::Key(_)) => {
-            return Err(VerifyError::CertificateNotKey);
-        }
-    };
-    let signature = signature::verify_signature(&bundle.content, key, artifact)?;
-    // C: timestamps over the signature.
-    let timestamps = timestamp::verify_timestamps(bundle, trust)?;
-    // D: log entries about this signature.
-    let entries = entry::verify_entries(bundle, key, &signature, trust)?;
-    let signer_evidence = match &bundle.key_material {
-        KeyMaterial::Certificate(leaf) => {
-            // E, F, G: times, the chain at each of them, the promise of transparency.
-            let times = ObservedTimes::collect(&entries, &timestamps)?;
-            let chain = chain::verify_chain(leaf, &times, trust)?;
-            let sct = sct::verify_sct(leaf, &chain, trust)?;
-            SignerEvidence::Certificate(CertificateEvidence { times, chain, sct })
-        }
-        KeyMaterial::PublicKey { .. } => {
-            // A key needs no time; a log that has ended does, or whoever holds its key could still write.
-            let times = match ObservedTimes::collect(&entries, &timestamps) {
-                Ok(times) => Some(times),
-                Err(VerifyError::NoTrustedTime) => {
-                    entries
-                        .iter()
-                        .try_for_each(BoundEntry::verify_log_still_trusted)?;
-                    None
-                }
-                Err(error) => return Err(error),
-            };
-            SignerEvidence::Key(KeyEvidence { times })
-        }
-    };
-    // J: policy.
-    let content = policy.verify_content(&signature, artifact)?;
-    let signer = policy.verify_signer(&bundle.key_material)?;
-    Ok(VerifiedBundle::from_evidence(
-        artifact,
-        signer,
-        signer_evidence,
-        entries,
-        timestamps,
-        signature,
-        content,
-    ))
+    Verifier::new(trust).verify(bundle, artifact, policy)
 }

@@ -1,14 +1,18 @@
 //! What the verifier asks for: who may have signed, and what (spec 07 §7).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use regex::Regex;
 
 use crate::crypto::PublicKey;
 use crate::format::bundle::KeyMaterial;
-use crate::format::certificate_identity::CertificateIdentity;
+use crate::format::certificate_identity::{CertificateIdentity, claim_name};
 use crate::format::statement::COSIGN_SIGN_V1;
-use crate::verify::{Artifact, VerifiedSignature, VerifyError};
+use crate::verify::explain::Trail;
+use crate::verify::{Artifact, Thresholds, VerifiedSignature, VerifyError, Waiver};
+
+/// Signed as a file, and not as a statement, in words.
+const OVER_FILE: &str = "a signature over the file itself";
 
 /// Matches one value: exactly, or by a pattern that must match the whole of it.
 #[derive(Debug, Clone)]
@@ -113,26 +117,88 @@ impl ValueMatcher {
     }
 }
 
-/// One accepted signer: a subject through an issuer. Both are always asked for.
+/// A claim that the certificate must carry (spec 03 §3).
+#[derive(Debug, Clone)]
+pub struct ClaimMatcher {
+    name: &'static str,
+    value: ValueMatcher,
+}
+
+impl ClaimMatcher {
+    /// Asks for a claim by its name; `None` for a name that Fulcio does not have.
+    pub fn new(name: &str, value: ValueMatcher) -> Option<Self> {
+        claim_name(name).map(|name| ClaimMatcher { name, value })
+    }
+
+    fn verify(&self, identity: &CertificateIdentity) -> Result<(), VerifyError> {
+        let found = identity.claim(self.name);
+        if found.is_some_and(|found| self.value.matches(found)) {
+            return Ok(());
+        }
+        Err(VerifyError::ClaimMismatch {
+            name: self.name,
+            expected: self.value.describe(),
+            found: found.map(str::to_owned),
+            identity: Box::new(identity.clone()),
+        })
+    }
+}
+
+/// One accepted signer: a subject through an issuer, both always asked for, and claims.
 #[derive(Debug, Clone)]
 pub struct IdentityMatcher {
-    /// Subject alternative name.
-    pub subject: ValueMatcher,
-    /// OIDC issuer.
-    pub issuer: ValueMatcher,
+    subject: ValueMatcher,
+    issuer: ValueMatcher,
+    claims: Vec<ClaimMatcher>,
 }
 
 impl IdentityMatcher {
+    /// Accepts a subject through an issuer.
+    pub fn new(subject: ValueMatcher, issuer: ValueMatcher) -> Self {
+        IdentityMatcher {
+            subject,
+            issuer,
+            claims: Vec::new(),
+        }
+    }
+
+    /// Asks for claims too, all of them.
+    pub fn with_claims(mut self, claims: Vec<ClaimMatcher>) -> Self {
+        self.claims.extend(claims);
+        self
+    }
+
     fn matches(&self, identity: &CertificateIdentity) -> bool {
         self.subject.matches(&identity.subject) && self.issuer.matches(&identity.issuer)
     }
 
-    fn describe(&self) -> String {
-        format!(
+    fn verify_claims(&self, identity: &CertificateIdentity) -> Result<(), VerifyError> {
+        self.claims
+            .iter()
+            .try_for_each(|claim| claim.verify(identity))
+    }
+
+    /// Describes an identity as far as it is asked about.
+    fn describe_found(&self, identity: &CertificateIdentity) -> String {
+        let mut text = format!("{} (issuer {})", identity.subject, identity.issuer);
+        for claim in &self.claims {
+            let found = identity.claim(claim.name).unwrap_or_default();
+            text.push_str(&format!(", {}={found}", claim.name));
+        }
+        text
+    }
+
+    /// Returns the matcher in words; a pattern stands between slashes.
+    pub fn describe(&self) -> String {
+        let mut text = format!(
             "{} (issuer {})",
             self.subject.describe(),
             self.issuer.describe()
-        )
+        );
+        for claim in &self.claims {
+            text.push_str(&format!(", {}={}", claim.name, claim.value.describe()));
+        }
+        text
     }
 }
 
@@ -143,6 +209,8 @@ pub enum ExpectedSigner {
     Identities(Vec<IdentityMatcher>),
     /// The holder of this key.
     Key(Box<PublicKey>),
+    /// Whoever has a certificate. No verdict comes of it, see [`crate::verify::Verifier::find_signer`].
+    Anyone,
 }
 
 /// What may have been signed.
@@ -156,8 +224,24 @@ pub enum ExpectedContent {
     },
     /// The signature of a file: over its bytes. Statements are refused.
     ArtifactSignature,
+    /// An attestation: a statement of this predicate type about the artifact.
+    Attestation {
+        /// Predicate type, a URI.
+        predicate_type: String,
+    },
     /// Any statement or signature about the artifact.
     Any,
+}
+
+impl ExpectedContent {
+    /// Returns what is asked for in a word: `signature`, a predicate type, or `anything`.
+    pub fn describe(&self) -> &str {
+        match self {
+            ExpectedContent::Signature { .. } | ExpectedContent::ArtifactSignature => "signature",
+            ExpectedContent::Attestation { predicate_type } => predicate_type,
+            ExpectedContent::Any => "anything",
+        }
+    }
 }
 
 /// Content that is what was asked for.
@@ -187,40 +271,75 @@ pub enum MatchedSigner {
 pub struct Policy {
     signer: ExpectedSigner,
     content: ExpectedContent,
+    thresholds: Thresholds,
+    waivers: BTreeSet<Waiver>,
 }
 
 impl Policy {
+    fn new(signer: ExpectedSigner, content: ExpectedContent) -> Self {
+        Policy {
+            signer,
+            content,
+            thresholds: Thresholds::default(),
+            waivers: BTreeSet::new(),
+        }
+    }
+
     /// Asks for one of several identities. `None` without any: empty is not yes.
     pub fn identities(identities: Vec<IdentityMatcher>, content: ExpectedContent) -> Option<Self> {
-        (!identities.is_empty()).then_some(Policy {
-            signer: ExpectedSigner::Identities(identities),
-            content,
-        })
+        (!identities.is_empty())
+            .then(|| Policy::new(ExpectedSigner::Identities(identities), content))
     }
 
     /// Asks for one exact identity.
     pub fn identity(identity: &CertificateIdentity, content: ExpectedContent) -> Self {
-        let matcher = IdentityMatcher {
-            subject: ValueMatcher::Exact(identity.subject.clone()),
-            issuer: ValueMatcher::Exact(identity.issuer.clone()),
-        };
-        Policy {
-            signer: ExpectedSigner::Identities(vec![matcher]),
-            content,
-        }
+        let subject = ValueMatcher::Exact(identity.subject.clone());
+        let issuer = ValueMatcher::Exact(identity.issuer.clone());
+        let matcher = IdentityMatcher::new(subject, issuer);
+        Policy::new(ExpectedSigner::Identities(vec![matcher]), content)
     }
 
     /// Asks for a key.
     pub fn key(key: PublicKey, content: ExpectedContent) -> Self {
-        Policy {
-            signer: ExpectedSigner::Key(Box::new(key)),
-            content,
-        }
+        Policy::new(ExpectedSigner::Key(Box::new(key)), content)
+    }
+
+    /// Asks for nobody: for finding out who has signed, never for accepting it. No other module can make
+    /// one, and [`crate::verify::Verifier::find_signer`] gives no verdict away.
+    pub(super) fn anyone() -> Self {
+        Policy::new(ExpectedSigner::Anyone, ExpectedContent::Any)
+    }
+
+    /// Asks for evidence of several operators.
+    pub fn with_thresholds(mut self, thresholds: Thresholds) -> Self {
+        self.thresholds = thresholds;
+        self
+    }
+
+    /// Leaves a check out. For an explicit `--insecure-…` option alone.
+    pub fn waive(mut self, waiver: Waiver) -> Self {
+        self.waivers.insert(waiver);
+        self
+    }
+
+    /// Returns how many operators must vouch.
+    pub fn thresholds(&self) -> Thresholds {
+        self.thresholds
+    }
+
+    /// Returns the waiver if it was asked for.
+    pub fn waiver(&self, waiver: Waiver) -> Option<Waiver> {
+        self.waivers.get(&waiver).copied()
     }
 
     /// Returns who is asked for.
     pub fn signer(&self) -> &ExpectedSigner {
         &self.signer
+    }
+
+    /// Returns what is asked for.
+    pub fn content(&self) -> &ExpectedContent {
+        &self.content
     }
 
     /// Verifies that what was signed is what is asked for.
@@ -257,8 +376,16 @@ impl Policy {
                     annotations: carried,
                 });
             }
+            (ExpectedContent::Attestation { predicate_type }, found) => {
+                if found == Some(predicate_type.as_str()) {
+                    return Ok(MatchedContent {
+                        annotations: carried,
+                    });
+                }
+                return not_asked_for(predicate_type, found.unwrap_or(OVER_FILE));
+            }
             (ExpectedContent::ArtifactSignature, Some(found)) => {
-                return not_asked_for("a signature over the file itself", found);
+                return not_asked_for(OVER_FILE, found);
             }
             (ExpectedContent::Signature { .. }, None) => {
                 return not_asked_for(COSIGN_SIGN_V1, "a signature over the manifest as a file");
@@ -294,16 +421,45 @@ impl Policy {
         })
     }
 
+    /// Tells what was asked for and what was found, once it is known that they match.
+    pub(super) fn tell_content(&self, signature: &VerifiedSignature, trail: &mut Trail) {
+        let statement = signature.statement();
+        let found = statement.map(|statement| statement.predicate_type.as_str());
+        let (expected, annotations) = match &self.content {
+            ExpectedContent::Any => ("any statement or signature about the artifact", None),
+            ExpectedContent::ArtifactSignature => (OVER_FILE, None),
+            ExpectedContent::Attestation { predicate_type } => (predicate_type.as_str(), None),
+            ExpectedContent::Signature { annotations } => (COSIGN_SIGN_V1, Some(annotations)),
+        };
+        trail.fact("expected", || expected.to_owned());
+        trail.fact("found", || found.unwrap_or(OVER_FILE).to_owned());
+        for (key, value) in annotations.into_iter().flatten() {
+            trail.fact("annotation", || format!("{key}={value}"));
+        }
+    }
+
     /// Verifies who signed. The certificate has been verified before; the key has verified the signature.
     pub(super) fn verify_signer(
         &self,
         material: &KeyMaterial,
+        trail: &mut Trail,
     ) -> Result<MatchedSigner, VerifyError> {
         match (&self.signer, material) {
             (ExpectedSigner::Identities(accepted), KeyMaterial::Certificate(leaf)) => {
                 let identity = CertificateIdentity::of(leaf)?;
-                if accepted.iter().any(|matcher| matcher.matches(&identity)) {
-                    return Ok(MatchedSigner::Identity(identity));
+                let mut refusal = None;
+                for matcher in accepted.iter().filter(|matcher| matcher.matches(&identity)) {
+                    match matcher.verify_claims(&identity) {
+                        Ok(()) => {
+                            trail.fact("expected", || matcher.describe());
+                            trail.fact("found", || matcher.describe_found(&identity));
+                            return Ok(MatchedSigner::Identity(identity));
+                        }
+                        Err(error) => refusal = Some(error),
+                    }
+                }
+                if let Some(refusal) = refusal {
+                    return Err(refusal);
                 }
                 let suggestion = accepted.iter().find_map(|matcher| {
                     let subject = matcher.subject.completed(&identity.subject);
@@ -316,11 +472,16 @@ impl Policy {
                 })
             }
             (ExpectedSigner::Key(key), KeyMaterial::PublicKey { .. }) => {
+                trail.fact("found", || format!("key {}", key.fingerprint()));
                 Ok(MatchedSigner::Key((**key).clone()))
             }
-            (ExpectedSigner::Identities(_), KeyMaterial::PublicKey { .. }) => {
-                Err(VerifyError::NoCertificate)
+            (ExpectedSigner::Anyone, KeyMaterial::Certificate(leaf)) => {
+                Ok(MatchedSigner::Identity(CertificateIdentity::of(leaf)?))
             }
+            (
+                ExpectedSigner::Identities(_) | ExpectedSigner::Anyone,
+                KeyMaterial::PublicKey { .. },
+            ) => Err(VerifyError::NoCertificate),
             (ExpectedSigner::Key(_), KeyMaterial::Certificate(_)) => {
                 Err(VerifyError::CertificateNotKey)
             }
@@ -366,5 +527,39 @@ mod tests {
     fn empty_is_not_yes() {
         assert!(Policy::identities(Vec::new(), ExpectedContent::Any).is_none());
         assert!(ValueMatcher::exact("").is_none());
+    }
+
+    #[test]
+    fn what_is_suggested_begins_where_the_pattern_does_and_matches() {
+        let completed = |pattern: &str, value: &str| {
+            let matcher = ValueMatcher::pattern(pattern).unwrap();
+            matcher.completed(value)
+        };
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(completed("https://x/", "https://x/y"), some("https://x/.*"));
+        assert_eq!(completed("https://x$", "https://x"), None);
+        assert_eq!(
+            completed("^https://x/", "https://x/y"),
+            some("^https://x/.*")
+        );
+        assert_eq!(completed("https://x/", "https://x/"), None, "it matches");
+        assert_eq!(completed("https://x", "https://x/a\nb"), None);
+        assert_eq!(completed("x", "/x"), None);
+        assert_eq!(ValueMatcher::exact("a").unwrap().completed("a/b"), None);
+    }
+
+    #[test]
+    fn who_is_asked_for_in_words() {
+        let subject = ValueMatcher::exact("a@b.test").unwrap();
+        let issuer = ValueMatcher::pattern("https://.*").unwrap();
+        let claim = ValueMatcher::exact("push").unwrap();
+        let claim = ClaimMatcher::new("build-trigger", claim).unwrap();
+        let matcher = IdentityMatcher::new(subject, issuer).with_claims(vec![claim]);
+        assert_eq!(
+            matcher.describe(),
+            "a@b.test (issuer /https://.*/), build-trigger=push"
+        );
+        let any = ValueMatcher::pattern(".*").unwrap();
+        assert!(ClaimMatcher::new("no-such-claim", any).is_none());
     }
 }

@@ -1,13 +1,14 @@
 //! Signed certificate timestamps: issuance was promised to be public (spec 03 §5).
 
 use crate::crypto::key::KeyKind;
-use crate::crypto::{Certificate, UnixTime};
+use crate::crypto::{Certificate, SignatureMemo, UnixTime};
 use crate::format::sct::{
     SctSignatureAlgorithm, SignedCertificateTimestamp, embedded, without_sct_list,
 };
-use crate::trust::TrustedRoot;
 use crate::trust::trusted_root::LogInstance;
-use crate::verify::{VerifiedChain, VerifyError};
+use crate::verify::explain::{self, Trail};
+use crate::verify::requirements::verify_threshold;
+use crate::verify::{Thresholds, VerifiedChain, Verifier, VerifyError};
 
 /// Promises of trusted CT logs over this certificate; never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,33 +30,40 @@ impl SctEvidence {
 pub fn verify_sct(
     leaf: &Certificate,
     chain: &VerifiedChain,
-    trust: &TrustedRoot,
+    verifier: &Verifier<'_>,
+) -> Result<SctEvidence, VerifyError> {
+    let thresholds = Thresholds::default();
+    verify_scts(leaf, chain, thresholds, verifier, &mut Trail::off())
+}
+
+/// Verifies likewise; the timestamps that hold must be of as many operators as the policy asks for.
+pub(super) fn verify_scts(
+    leaf: &Certificate,
+    chain: &VerifiedChain,
+    thresholds: Thresholds,
+    verifier: &Verifier<'_>,
+    trail: &mut Trail,
 ) -> Result<SctEvidence, VerifyError> {
     let timestamps = embedded(leaf)?;
     // Reading the list has shown that there is one; an unreadable TBS cannot have been parsed.
     let tbs = without_sct_list(leaf.tbs()).unwrap_or_default();
     let mut known = 0;
-    let mut counted: Vec<&[u8]> = Vec::new();
+    let mut counted: Vec<&LogInstance> = Vec::new();
     let mut promises = Vec::new();
     for timestamp in &timestamps {
-        for log in trust
-            .ct_logs
-            .iter()
-            .filter(|log| log.log_id == timestamp.log_id)
-        {
-            known += 1;
-            if !log.valid_for.contains(timestamp.time()) || counted.contains(&log.log_id.as_slice())
-            {
-                continue;
+        let log = trail.check(explain::SCT, |trail| {
+            trail.fact("log id", || hex::encode(timestamp.log_id));
+            trail.fact("time", || timestamp.time().to_string());
+            let found = find_log(timestamp, chain, &tbs, verifier, &mut known, trail);
+            let is_new = |log: &&LogInstance| counted.iter().all(|one| one.log_id != log.log_id);
+            if found.is_some_and(|log| !is_new(&log)) {
+                trail.not_counted("a promise of this log counts already");
             }
-            if chain
-                .issuers()
-                .iter()
-                .all(|issuer| holds(timestamp, log, issuer, &tbs))
-            {
-                counted.push(&log.log_id);
-                promises.push((log.base_url.clone(), timestamp.time()));
-            }
+            Ok(found.filter(is_new))
+        })?;
+        if let Some(log) = log {
+            counted.push(log);
+            promises.push((log.base_url.clone(), timestamp.time()));
         }
     }
     if promises.is_empty() {
@@ -64,7 +72,44 @@ pub fn verify_sct(
             known,
         });
     }
+    let needed = thresholds.sct.get();
+    let parties = counted.iter().map(|log| log.party());
+    verify_threshold(parties, needed, trail, |found| VerifyError::TooFewScts {
+        needed,
+        found,
+    })?;
     Ok(SctEvidence { promises })
+}
+
+/// Finds the trusted log whose promise this is; adds to `known` each that goes by its id.
+fn find_log<'t>(
+    timestamp: &SignedCertificateTimestamp,
+    chain: &VerifiedChain,
+    tbs: &[u8],
+    verifier: &Verifier<'t>,
+    known: &mut usize,
+    trail: &mut Trail,
+) -> Option<&'t LogInstance> {
+    let mut reason = "the trusted root does not list this log";
+    for log in &verifier.trust.ct_logs {
+        if log.log_id != timestamp.log_id {
+            continue;
+        }
+        *known += 1;
+        trail.about(|| log.base_url.clone());
+        if !log.valid_for.contains(timestamp.time()) {
+            reason = "the log's key was not trusted at that time";
+            continue;
+        }
+        let memo = &verifier.memo;
+        let mut issuers = chain.issuers().iter();
+        if issuers.all(|issuer| holds(timestamp, log, issuer, tbs, memo)) {
+            return Some(log);
+        }
+        reason = "it does not verify under the log's key";
+    }
+    trail.not_counted(reason);
+    None
 }
 
 fn holds(
@@ -72,6 +117,7 @@ fn holds(
     log: &LogInstance,
     issuer: &Certificate,
     tbs: &[u8],
+    memo: &SignatureMemo,
 ) -> bool {
     let key = &log.public_key;
     let fits = match timestamp.algorithm {
@@ -84,7 +130,7 @@ fn holds(
         }
     };
     let input = timestamp.signed_input(&issuer.public_key().fingerprint(), tbs);
-    fits && key
-        .verify(timestamp.hash, &input, &timestamp.signature)
+    fits && memo
+        .verify(key, timestamp.hash, &input, &timestamp.signature)
         .is_ok()
 }

@@ -4,12 +4,13 @@ use der::asn1::ObjectIdentifier;
 
 use crate::crypto::asn1::{OCTET_STRING, Tlv};
 use crate::crypto::chain::{Purpose, verify_leaf_profile, verify_path};
-use crate::crypto::{Certificate, UnixTime};
+use crate::crypto::{Certificate, SignatureMemo, UnixTime};
 use crate::format::bundle::Bundle;
 use crate::format::timestamp::{SignerIdentifier, TimestampResponse};
-use crate::trust::TrustedRoot;
 use crate::trust::trusted_root::TimestampAuthority;
-use crate::verify::VerifyError;
+use crate::verify::explain::{self, Trail};
+use crate::verify::requirements::verify_threshold;
+use crate::verify::{Thresholds, Verifier, VerifyError};
 
 /// A timestamp of a trusted authority over this bundle's signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +31,7 @@ impl VerifiedTimestamp {
     }
 }
 
-/// Every timestamp of a bundle, judged; those that count.
+/// Every timestamp of a bundle, judged; those that count, of as many operators as were asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JudgedTimestamps(Vec<VerifiedTimestamp>);
 
@@ -48,16 +49,27 @@ impl JudgedTimestamps {
 /// and does not hold.
 pub(super) fn verify_timestamps(
     bundle: &Bundle,
-    trust: &TrustedRoot,
+    thresholds: Thresholds,
+    verifier: &Verifier<'_>,
+    trail: &mut Trail,
 ) -> Result<JudgedTimestamps, VerifyError> {
     let mut verified = Vec::new();
     for der in &bundle.timestamps {
-        let response = TimestampResponse::parse(der)?;
-        verified.extend(verify_timestamp(
-            &response,
-            bundle.content.signature(),
-            trust,
-        )?);
+        verified.extend(trail.check(explain::TIMESTAMP, |trail| {
+            let response = TimestampResponse::parse(der)?;
+            judge_timestamp(&response, bundle.content.signature(), verifier, trail)
+        })?);
+    }
+    let needed = thresholds.timestamp;
+    if needed > 0 {
+        let parties = verified.iter().map(|one| one.authority.clone());
+        verify_threshold(parties, needed, trail, |found| {
+            VerifyError::TooFewTimestamps { needed, found }
+        })?;
+    } else if bundle.timestamps.is_empty() {
+        trail.not_counted("the bundle has none");
+    } else if verified.is_empty() {
+        trail.not_counted("none is by an authority that the trusted root lists");
     }
     Ok(JudgedTimestamps(verified))
 }
@@ -69,21 +81,40 @@ pub(super) fn verify_timestamps(
 pub fn verify_timestamp(
     response: &TimestampResponse,
     signature: &[u8],
-    trust: &TrustedRoot,
+    verifier: &Verifier<'_>,
 ) -> Result<Option<VerifiedTimestamp>, VerifyError> {
-    let expected = response.imprint.algorithm().digest(signature);
-    if response.imprint != expected {
-        return Err(VerifyError::TimestampImprint {
-            expected: expected.into(),
-            found: response.imprint.into(),
-        });
-    }
+    judge_timestamp(response, signature, verifier, &mut Trail::off())
+}
+
+fn judge_timestamp(
+    response: &TimestampResponse,
+    signature: &[u8],
+    verifier: &Verifier<'_>,
+    trail: &mut Trail,
+) -> Result<Option<VerifiedTimestamp>, VerifyError> {
+    trail.fact("time", || response.time.to_string());
+    trail.check(explain::TIMESTAMP_IMPRINT, |trail| {
+        let expected = response.imprint.algorithm().digest(signature);
+        if response.imprint != expected {
+            return Err(VerifyError::TimestampImprint {
+                expected: expected.into(),
+                found: response.imprint.into(),
+            });
+        }
+        trail.fact("found", || response.imprint.to_string());
+        Ok(())
+    })?;
     let mut refusal = None;
-    for authority in &trust.timestamp_authorities {
+    for authority in &verifier.trust.timestamp_authorities {
         if !is_signer(&response.signer, &authority.leaf) {
             continue;
         }
-        match verify_with(response, authority) {
+        let held = trail.attempt(explain::TIMESTAMP_AUTHORITY, |trail| {
+            trail.about(|| authority.party());
+            trail.fact("trusted", || authority.valid_for.to_string());
+            verify_with(response, authority, &verifier.memo)
+        });
+        match held {
             Ok(()) => {
                 return Ok(Some(VerifiedTimestamp {
                     time: response.time,
@@ -92,6 +123,9 @@ pub fn verify_timestamp(
             }
             Err(error) => refusal = Some(error),
         }
+    }
+    if refusal.is_none() {
+        trail.not_counted("the trusted root does not list its authority");
     }
     refusal.map_or(Ok(None), Err)
 }
@@ -117,6 +151,7 @@ fn is_signer(signer: &SignerIdentifier, leaf: &Certificate) -> bool {
 fn verify_with(
     response: &TimestampResponse,
     authority: &TimestampAuthority,
+    memo: &SignatureMemo,
 ) -> Result<(), VerifyError> {
     let invalid = |reason| Err(VerifyError::TimestampInvalid { reason });
     let leaf = &authority.leaf;
@@ -158,6 +193,7 @@ fn verify_with(
             &authority.issuers,
             response.time,
             Purpose::TimeStamping,
+            memo,
         )
         .map_err(chain)?;
     }

@@ -15,8 +15,12 @@ fn help_of_every_command() {
         "verify",
         "sign-blob",
         "verify-blob",
+        "inspect",
         "attach",
         "attach bundle",
+        "policy",
+        "policy init",
+        "policy check",
         "signing-config",
         "signing-config create",
         "trusted-root",
@@ -26,6 +30,7 @@ fn help_of_every_command() {
         "sandbox run",
         "sandbox token",
         "sandbox demo",
+        "schema",
         "version",
     ];
     let mut expected = Vec::new();

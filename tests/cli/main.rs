@@ -2,11 +2,21 @@
 //! what each service was asked. One file for each command, and some for what all commands promise.
 
 mod attach;
+mod evidence;
+mod explain;
 mod faults;
 mod help;
 mod hostile;
+mod inspect;
+mod inspect_hostile;
+mod json_schema;
+mod key;
 mod output;
+mod policy;
+mod policy_init;
+mod readme;
 mod sandbox;
+mod schema;
 mod sign;
 mod sign_blob;
 mod signing_config;

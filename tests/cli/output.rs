@@ -41,6 +41,11 @@ fn failing(world: &World) -> Vec<(i32, Vec<String>)> {
             11,
             with(&format!("attach bundle {absent} rubbish"), &expecting),
         ),
+        (2, with("inspect not//an::image", &[])),
+        (3, with("inspect absent.pem", &[])),
+        (10, with("inspect", &[image.by_digest()])),
+        (11, with("inspect", std::slice::from_ref(&absent))),
+        (22, with("inspect rubbish", &[])),
         (14, with("sign-blob file --identity-token x", &[])),
         (22, with("verify-blob file --bundle rubbish", &expecting)),
         (30, with("sign-blob file --trusted-root rubbish", &[])),
@@ -84,7 +89,8 @@ fn errors_are_whole_json_documents() {
         };
         assert_eq!(document["result"], result, "{run:#?}");
         let error = match &document["error"] {
-            Value::Null => &document["images"][0]["error"],
+            Value::Null if document["images"].is_array() => &document["images"][0]["error"],
+            Value::Null => &document["inspected"][0]["error"],
             error => error,
         };
         assert_eq!(error["exitCode"], exit, "{run:#?}");
@@ -133,6 +139,7 @@ fn an_unwritable_output_file_is_found_before_any_request() {
         (format!("sign {image}"), &[][..]),
         ("sign-blob file".to_owned(), &[]),
         (format!("verify {image}"), &expecting),
+        (format!("inspect {image}"), &[]),
         (format!("attach bundle {image} file"), &expecting),
         ("version".to_owned(), &[]),
     ] {
@@ -207,6 +214,8 @@ fn control_characters_of_names_never_reach_the_terminal() {
             vec!["sandbox", "token", "--identity", "x", "--kind", HOSTILE],
             none,
         ),
+        (vec!["inspect", HOSTILE, &by_digest], none),
+        (vec!["inspect", "\u{1b}c", "file.json\u{9b}"], none),
         (vec!["sandbox", "demo", "--fault", HOSTILE], none),
         (vec!["sandbox", "run", "--", HOSTILE], none),
         (vec!["signing-config", "create", "--fulcio", HOSTILE], none),
@@ -317,7 +326,7 @@ fn usage_errors_of_the_command_line() {
     }
 }
 
-const EXITS: [Exit; 22] = [
+const EXITS: [Exit; 23] = [
     Exit::Accepted,
     Exit::Usage,
     Exit::File,
@@ -326,6 +335,7 @@ const EXITS: [Exit; 22] = [
     Exit::IdentityMismatch,
     Exit::NoCertificate,
     Exit::Token,
+    Exit::NoRule,
     Exit::SignatureInvalid,
     Exit::ContentMismatch,
     Exit::Malformed,

@@ -24,6 +24,8 @@ use keyless::sandbox::{
 };
 use serde_json::{Value, json};
 
+use crate::json_schema::PUBLISHED;
+
 pub const IDENTITY: &str = "dev@example.test";
 pub const REPOSITORY: &str = "team/app";
 
@@ -311,6 +313,16 @@ impl Keyless<'_> {
             arguments: shown,
         };
         assert!(!run.stderr.contains("panicked at"), "{run:#?}");
+        // Whatever a test is about, a document is one that the schema describes.
+        if self
+            .arguments
+            .windows(2)
+            .any(|two| two == ["--output", "json"])
+            && !run.stdout.is_empty()
+        {
+            let valid = PUBLISHED.validate(&run.json());
+            assert!(valid.is_ok(), "{}\n{run:#?}", valid.unwrap_err());
+        }
         self.world.assert_no_secret(&run);
         run
     }

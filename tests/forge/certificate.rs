@@ -16,6 +16,7 @@ pub const SERVER_AUTH: &str = "1.3.6.1.5.5.7.3.1";
 /// Contents of the BIT STRING of keyUsage: number of unused bits, bits.
 pub type KeyUsage = [u8; 2];
 pub const DIGITAL_SIGNATURE: KeyUsage = [7, 0x80];
+pub const NON_REPUDIATION: KeyUsage = [6, 0x40];
 pub const KEY_ENCIPHERMENT: KeyUsage = [5, 0x20];
 pub const CERT_AND_CRL_SIGN: KeyUsage = [1, 0x06];
 pub const CRL_SIGN: KeyUsage = [1, 0x02];
@@ -56,7 +57,7 @@ fn extension(dotted: &str, critical: bool, value: &[u8]) -> Vec<u8> {
 
 /// What stands for a key in the key identifiers; of its holder's name, so that a stranger's key has the
 /// identifier of the one it poses as. Some verifiers want the extensions.
-fn key_identifier(name: &str) -> Vec<u8> {
+pub fn key_identifier(name: &str) -> Vec<u8> {
     sha256(name.as_bytes())[..20].to_vec()
 }
 

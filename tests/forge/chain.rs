@@ -1,6 +1,8 @@
 //! The signer's certificate and its path, at every observed time.
 
+use keyless::crypto::certificate::MAX_CERTIFICATE_LEN;
 use keyless::crypto::{Certificate, UnixTime};
+use keyless::diagnostic::Diagnostic as _;
 
 use crate::Change::{Forge as Before, Scene as After};
 use crate::asn1::{bits, oid, sequence};
@@ -304,6 +306,20 @@ fn the_path() {
             PASSES,
         ),
         Case(
+            "intermediate-for-any-purpose",
+            Forge::blob1,
+            Before(|forge| {
+                forge.intermediate.extended_key_usage = Some((false, vec!["2.5.29.37.0"]));
+            }),
+            PASSES,
+        ),
+        Case(
+            "root-for-another-purpose",
+            Forge::blob1,
+            Before(|forge| forge.root.extended_key_usage = Some((false, vec![SERVER_AUTH]))),
+            PASSES,
+        ),
+        Case(
             "unknown-critical-extension-on-the-intermediate",
             Forge::blob1,
             Before(|forge| forge.intermediate.more.push(unknown(true))),
@@ -358,4 +374,45 @@ fn certificates_that_are_not_read() {
         .position(|w| w == [0xa0, 3, 2, 1, 2]);
     first_version[at.unwrap() + 4] = 0;
     assert!(!read(&leaf.signed(first_version)), "a default written out");
+}
+
+/// RFC 5280 §4.2.1.9: certificates that an authority issued to itself do not count.
+#[test]
+fn a_self_issued_certificate_does_not_lengthen_the_path() {
+    let mut forge = Forge::blob1();
+    let mut renewed = forge.root.clone();
+    renewed.key = forge.stranger.clone();
+    forge.intermediate.signer = renewed.key.clone();
+    let mut scene = forge.make();
+    assert_eq!(scene.verify().unwrap_err().code(), "certificate-untrusted");
+    let chain = &mut scene.trust.certificate_authorities[0].chain;
+    chain.insert(1, renewed.issue());
+    scene.verify().unwrap();
+    // Under another name it counts.
+    renewed.subject = "renewed.test";
+    forge.intermediate.issuer = "renewed.test";
+    let mut scene = forge.make();
+    let chain = &mut scene.trust.certificate_authorities[0].chain;
+    chain.insert(1, renewed.issue());
+    let refused = scene.verify().unwrap_err();
+    assert_eq!(refused.code(), "certificate-authority-invalid");
+}
+
+#[test]
+fn a_certificate_has_a_bound() {
+    let mut leaf = Forge::blob1().leaf;
+    leaf.more.push(("1.3.6.1.4.1.99999.1", false, Vec::new()));
+    let mut of_len = |len: usize| {
+        leaf.more.last_mut().unwrap().2 = vec![0; 60_000];
+        // Signatures differ in length by a byte or two.
+        let mut der = leaf.der();
+        while der.len() != len {
+            let value = &mut leaf.more.last_mut().unwrap().2;
+            value.resize(value.len() + len - der.len(), 0);
+            der = leaf.der();
+        }
+        der
+    };
+    assert!(Certificate::from_der(&of_len(MAX_CERTIFICATE_LEN)).is_ok());
+    assert!(Certificate::from_der(&of_len(MAX_CERTIFICATE_LEN + 1)).is_err());
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use keyless::crypto::Digest;
 use keyless::format::bundle::{Content, KeyMaterial};
-use keyless::verify::{Artifact, ExpectedContent};
+use keyless::verify::{Artifact, ExpectedContent, VerifyError};
 
 use crate::Change::{Forge as Before, Scene as After};
 use crate::forge::{ARTIFACT, COSIGN_SIGN, Forge, Scene, Signed, statement};
@@ -305,4 +305,28 @@ fn key_or_certificate() {
             "log-unknown",
         ),
     ]);
+}
+
+/// The refusal names the first annotation that no subject carries.
+#[test]
+fn the_annotation_that_is_missing_is_named() {
+    let mut forge = Forge::envelope2();
+    let carried = r#"{"a":"1","c":"other"}"#;
+    subjects(&mut forge, &[(ARTIFACT, carried), (ARTIFACT, "{}")]);
+    let mut scene = forge.make();
+    let asked = [("a", "1"), ("c", "3"), ("d", "4")];
+    let annotations = asked.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    scene.content = ExpectedContent::Signature {
+        annotations: annotations.into(),
+    };
+    let Err(VerifyError::AnnotationMismatch {
+        key,
+        expected,
+        found,
+    }) = scene.verify()
+    else {
+        panic!("it is refused");
+    };
+    assert_eq!((key.as_str(), expected.as_str()), ("c", "3"));
+    assert_eq!(found.as_deref(), Some("other"));
 }

@@ -3,14 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use keyless::crypto::{Certificate, Digest, PublicKey, TimeRange, UnixTime};
+use keyless::crypto::{Certificate, Digest, HashAlgorithm, PublicKey, TimeRange, UnixTime};
 use keyless::format::bundle::{Bundle, BundleVersion, Content, KeyMaterial};
 use keyless::format::dsse::Envelope;
 use keyless::trust::TrustedRoot;
 use keyless::trust::trusted_root::{CertificateAuthority, TimestampAuthority};
-use keyless::verify::policy::ValueMatcher;
+use keyless::verify::policy::{ClaimMatcher, ValueMatcher};
 use keyless::verify::{
-    Artifact, ExpectedContent, IdentityMatcher, Policy, VerifiedBundle, VerifyError, verify,
+    Artifact, ExpectedContent, IdentityMatcher, Policy, Thresholds, VerifiedBundle, VerifyError,
+    Waiver, verify,
 };
 
 use crate::asn1::utf8;
@@ -118,21 +119,30 @@ pub struct Scene {
     pub key: PublicKey,
     /// The signer's certificate where this program does not read it; the bundle holds another one then.
     pub unread_leaf: Option<Vec<u8>>,
+    pub claims: Vec<ClaimMatcher>,
+    pub thresholds: Thresholds,
+    pub waivers: Vec<Waiver>,
 }
 
 impl Scene {
-    pub fn verify(&self) -> Result<VerifiedBundle, VerifyError> {
+    pub fn policy(&self) -> Policy {
         let content = self.content.clone();
         let policy = match &self.expected_key {
             Some(key) => Policy::key(key.clone(), content),
             None => {
-                let matcher = IdentityMatcher {
-                    subject: self.subject.clone(),
-                    issuer: self.issuer.clone(),
-                };
+                let matcher = IdentityMatcher::new(self.subject.clone(), self.issuer.clone())
+                    .with_claims(self.claims.clone());
                 Policy::identities(vec![matcher], content).unwrap()
             }
         };
+        let policy = policy.with_thresholds(self.thresholds);
+        self.waivers
+            .iter()
+            .fold(policy, |policy, waiver| policy.waive(*waiver))
+    }
+
+    pub fn verify(&self) -> Result<VerifiedBundle, VerifyError> {
+        let policy = self.policy();
         verify(&self.bundle, &self.artifact, &self.trust, &policy)
     }
 
@@ -435,8 +445,9 @@ impl Forge {
             false => ("CERTIFICATE", leaf_der.as_slice()),
         };
         let logged = Logged {
-            digest: self.key.digest(&message),
             key: &self.key,
+            hash: self.key.hash(),
+            message: &message,
             payload: &payload,
             signature: &signature,
             verifier,
@@ -450,7 +461,7 @@ impl Forge {
         let log_entries = self.entries.iter().map(|e| e.issue(&logged)).collect();
         let content = match &self.signed {
             Signed::Blob => Content::MessageSignature {
-                digest: self.hinted.then(|| self.key.digest(self.artifact)),
+                digest: self.hinted.then(|| self.key.hash().digest(self.artifact)),
                 signature,
             },
             Signed::Envelope { payload_type, .. } => Content::DsseEnvelope(Envelope {
@@ -467,11 +478,6 @@ impl Forge {
             false => KeyMaterial::Certificate(Box::new(leaf)),
         };
         let exact = |text| ValueMatcher::exact(text).unwrap();
-        let mut digests = vec![
-            Digest::sha256(self.artifact),
-            self.key.digest(self.artifact),
-        ];
-        digests.dedup();
         Scene {
             bundle: Bundle {
                 version: BundleVersion::V03,
@@ -480,7 +486,12 @@ impl Forge {
                 log_entries,
                 timestamps,
             },
-            artifact: Artifact::from_digests(digests).unwrap(),
+            artifact: Artifact::from_digests(vec![
+                Digest::sha256(self.artifact),
+                HashAlgorithm::Sha384.digest(self.artifact),
+                HashAlgorithm::Sha512.digest(self.artifact),
+            ])
+            .unwrap(),
             trust: self.trust(tsa),
             expected_key: self.managed.then(|| self.key.public()),
             subject: exact(SUBJECT),
@@ -493,6 +504,9 @@ impl Forge {
             },
             key: self.key.public(),
             unread_leaf,
+            claims: Vec::new(),
+            thresholds: Thresholds::default(),
+            waivers: Vec::new(),
         }
     }
 

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use keyless::crypto::{Digest, TimeRange, UnixTime};
+use keyless::crypto::{Digest, HashAlgorithm, TimeRange, UnixTime};
 use keyless::format::bundle::{InclusionProof, TransparencyLogEntry};
 use keyless::trust::trusted_root::LogInstance;
 use serde_json::{Value, json};
@@ -70,10 +70,12 @@ pub enum Kind {
 
 /// What an entry is about.
 pub struct Logged<'a> {
-    /// Digest of what was signed: the artifact, or a pre-authentication encoding.
-    pub digest: Digest,
     /// Who signed.
     pub key: &'a Key,
+    /// What was signed: the artifact, or a pre-authentication encoding.
+    pub message: &'a [u8],
+    /// The hash that was signed.
+    pub hash: HashAlgorithm,
     /// Payload of an envelope.
     pub payload: &'a [u8],
     pub signature: &'a [u8],
@@ -269,7 +271,7 @@ fn body(kind: Kind, logged: &Logged<'_>) -> Value {
             "apiVersion": "0.0.1",
             "kind": "hashedrekord",
             "spec": {
-                "data": { "hash": hash(&logged.digest) },
+                "data": { "hash": hash(&logged.hash.digest(logged.message)) },
                 "signature": { "content": signature, "publicKey": { "content": verifier } },
             },
         }),
@@ -299,11 +301,12 @@ fn body(kind: Kind, logged: &Logged<'_>) -> Value {
         }),
         Kind::Hashedrekord2 => {
             let (algorithm, signature) = signature2(logged);
+            let digest = logged.hash.digest(logged.message);
             json!({
                 "apiVersion": "0.0.2",
                 "kind": "hashedrekord",
                 "spec": { "hashedRekordV002": {
-                    "data": { "algorithm": algorithm, "digest": base64(logged.digest.as_bytes()) },
+                    "data": { "algorithm": algorithm, "digest": base64(digest.as_bytes()) },
                     "signature": signature,
                 } },
             })
@@ -329,11 +332,12 @@ fn signature2(logged: &Logged<'_>) -> (&'static str, Value) {
         "CERTIFICATE" => "x509Certificate",
         _ => "publicKey",
     };
-    let (algorithm, details) = match logged.digest.as_bytes().len() {
+    let (algorithm, details) = match logged.hash {
         _ if logged.key.is_rsa() => ("SHA2_256", "PKIX_RSA_PKCS1V15_2048_SHA256"),
-        32 => ("SHA2_256", "PKIX_ECDSA_P256_SHA_256"),
-        48 => ("SHA2_384", "PKIX_ECDSA_P384_SHA_384"),
-        _ => ("SHA2_512", "PKIX_ECDSA_P521_SHA_512"),
+        _ if logged.key.raw().len() == 32 => ("SHA2_512", "PKIX_ED25519_PH"),
+        HashAlgorithm::Sha256 => ("SHA2_256", "PKIX_ECDSA_P256_SHA_256"),
+        HashAlgorithm::Sha384 => ("SHA2_384", "PKIX_ECDSA_P384_SHA_384"),
+        HashAlgorithm::Sha512 => ("SHA2_512", "PKIX_ECDSA_P521_SHA_512"),
     };
     let signature = json!({
         "content": base64(logged.signature),

@@ -15,11 +15,15 @@ mod forge;
 mod identity;
 mod json;
 mod key;
+mod keys;
 mod log;
+mod requirements;
+mod responses;
 mod sct;
 mod timestamps;
 mod token;
 mod varieties;
+mod verdict;
 
 use std::panic::Location;
 

@@ -107,6 +107,16 @@ fn a_list_that_cannot_be_read() {
             "sct-malformed",
         ),
         Case(
+            "bytes-behind-the-list",
+            Forge::blob1,
+            Before(|forge| {
+                forge.scts.clear();
+                let list = ("1.3.6.1.4.1.11129.2.4.2", false, vec![4, 3, 0, 0, 9]);
+                forge.leaf.more.push(list);
+            }),
+            "sct-malformed",
+        ),
+        Case(
             "more-than-sixteen",
             Forge::blob1,
             Before(|forge| forge.scts = vec![forge.scts[0].clone(); 17]),
@@ -131,5 +141,5 @@ fn one_log_counts_once() {
     let SignerEvidence::Certificate(evidence) = verified.signer_evidence() else {
         panic!("signed with a certificate");
     };
-    assert_eq!(evidence.sct().promises().len(), 1);
+    assert_eq!(evidence.sct().checked().unwrap().promises().len(), 1);
 }

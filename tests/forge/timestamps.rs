@@ -1,10 +1,13 @@
 //! RFC 3161 timestamps: what the token says, who signed it, and what their certificate allows.
 
 use keyless::crypto::UnixTime;
+use keyless::crypto::asn1::encode;
 
 use crate::Change::{Forge as Before, Scene as After};
+use crate::asn1::{name, sequence};
 use crate::certificate::{
-    CODE_SIGNING, DIGITAL_SIGNATURE, KEY_ENCIPHERMENT, SERVER_AUTH, TIME_STAMPING,
+    CODE_SIGNING, DIGITAL_SIGNATURE, KEY_ENCIPHERMENT, NON_REPUDIATION, SERVER_AUTH, TIME_STAMPING,
+    key_identifier,
 };
 use crate::forge::{Forge, LONG_AGO, NOW};
 use crate::token::{Named, Token};
@@ -240,6 +243,18 @@ fn the_signers_profile() {
             "timestamp-certificate",
         ),
         Case(
+            "key-usage-missing",
+            Forge::stamped1,
+            Before(|forge| forge.tsa.key_usage = None),
+            PASSES,
+        ),
+        Case(
+            "key-usage-of-non-repudiation-alone",
+            Forge::stamped1,
+            Before(|forge| forge.tsa.key_usage = Some(NON_REPUDIATION)),
+            PASSES,
+        ),
+        Case(
             "extended-key-usage-not-critical",
             Forge::stamped1,
             Before(|forge| forge.tsa.extended_key_usage = Some((false, vec![TIME_STAMPING]))),
@@ -303,6 +318,49 @@ fn the_signers_profile() {
             Forge::stamped1,
             Before(|forge| forge.tsa.not_before = LONG_AGO - 1),
             PASSES,
+        ),
+    ]);
+}
+
+/// The identifier of the signer's key, which its certificate carries.
+fn by_key_id(name: &str) -> Option<Vec<u8>> {
+    Some(encode(0x80, &key_identifier(name)))
+}
+
+#[test]
+fn who_the_signer_says_it_is() {
+    judge(&[
+        Case(
+            "by-key-identifier",
+            Forge::blob2,
+            Before(|forge| forge.tokens[0].identifier = by_key_id(forge.tsa.subject)),
+            PASSES,
+        ),
+        Case(
+            "by-the-key-identifier-of-another",
+            Forge::blob2,
+            Before(|forge| forge.tokens[0].identifier = by_key_id("other.test")),
+            "no-trusted-time",
+        ),
+        Case(
+            "by-serial-number-with-its-sign",
+            Forge::blob2,
+            Before(|forge| {
+                let serial = encode(0x02, &[0, forge.tsa.serial]);
+                let issuer = name(forge.tsa.issuer);
+                forge.tokens[0].identifier = Some(sequence(&[issuer, serial]));
+            }),
+            PASSES,
+        ),
+        Case(
+            "by-a-longer-serial-number",
+            Forge::blob2,
+            Before(|forge| {
+                let serial = encode(0x02, &[forge.tsa.serial, 0]);
+                let issuer = name(forge.tsa.issuer);
+                forge.tokens[0].identifier = Some(sequence(&[issuer, serial]));
+            }),
+            "no-trusted-time",
         ),
     ]);
 }

@@ -40,6 +40,10 @@ pub struct Token {
     pub behind_signature: Vec<u8>,
     /// Issuer and serial number by which the signer is identified; its certificate's if none is given.
     pub identified: Option<(&'static str, u8)>,
+    /// DER of the SignerIdentifier, in place of those.
+    pub identifier: Option<Vec<u8>>,
+    /// Certificates put before the signer's.
+    pub before_signer: Vec<Vec<u8>>,
     /// Changes the elements of structures before they are signed or framed.
     pub edit: Edit,
 }
@@ -82,6 +86,8 @@ impl Token {
                 signer: |_| {},
                 signed_data: |_| {},
             },
+            identifier: None,
+            before_signer: Vec::new(),
         }
     }
 
@@ -105,7 +111,7 @@ impl Token {
             attribute(CONTENT_TYPE, oid(self.content_type)),
             attribute(
                 MESSAGE_DIGEST,
-                octets(self.signer.digest(digested).as_bytes()),
+                octets(self.signer.hash().digest(digested).as_bytes()),
             ),
         ];
         let named = match &self.named {
@@ -126,9 +132,13 @@ impl Token {
         let (issuer, serial) = self
             .identified
             .unwrap_or((template.issuer, template.serial));
+        let identifier = self
+            .identifier
+            .clone()
+            .unwrap_or_else(|| sequence(&[name(issuer), integer(serial)]));
         let mut signer_info = vec![
             integer(1),
-            sequence(&[name(issuer), integer(serial)]),
+            identifier,
             self.signer.hash_algorithm(),
             implicit,
             self.signer.signature_algorithm(),
@@ -140,7 +150,7 @@ impl Token {
             integer(3),
             set_of(vec![self.signer.hash_algorithm()]),
             sequence(&[oid(TST_INFO), explicit(0, &octets(&info))]),
-            encode(0xa0, leaf.der()),
+            encode(0xa0, &[&self.before_signer.concat(), leaf.der()].concat()),
             set_of(vec![sequence(&signer_info)]),
         ];
         (self.edit.signed_data)(&mut signed_data);

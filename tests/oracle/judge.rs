@@ -39,10 +39,7 @@ fn policy(folder: &Path, case: &Value) -> Result<Policy, Box<dyn Error>> {
             ExpectedContent::Any,
         ));
     }
-    let asked = IdentityMatcher {
-        subject: matcher(&case["identity"])?,
-        issuer: matcher(&case["issuer"])?,
-    };
+    let asked = IdentityMatcher::new(matcher(&case["identity"])?, matcher(&case["issuer"])?);
     let policy = Policy::identities(vec![asked], ExpectedContent::Any);
     policy.ok_or_else(|| "the case asks for nobody".into())
 }
@@ -59,7 +56,7 @@ fn judge(folder: &Path) -> Result<Judged, Box<dyn Error>> {
         Ok(trust) => trust,
         Err(error) => return Ok(Err(refused(error))),
     };
-    let verdict = verify_blob(&blob, &folder.join("bundle.json"), &trust, &policy);
+    let verdict = verify_blob(&blob, &folder.join("bundle.json"), &trust, &policy, None);
     Ok(verdict.map(drop).map_err(refused))
 }
 

@@ -1,5 +1,6 @@
 //! Hostile registries: each of the published attacks on OCI clients, refused by its own code, with
-//! nothing in the notes of the host the credentials were to go to.
+//! nothing in the notes of the host the credentials were to go to. Tests with an advisory's id in their
+//! name replay it; `fixtures/README.md` has the table.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -47,7 +48,7 @@ fn redirect(to: &str) -> Response {
 // Where credentials would go.
 
 #[tokio::test]
-async fn an_upload_location_elsewhere_gets_no_credentials() {
+async fn cve_2026_50151_an_upload_location_elsewhere_gets_no_credentials() {
     let stranger = Stranger::start(|| StatusCode::CREATED).await;
     let location = format!("http://{}/take?x=1", stranger.server.host);
     let registry = Registry::behind(basic_mode(), move |router| {
@@ -100,7 +101,7 @@ async fn an_upload_location_of_another_scheme_is_refused() {
 }
 
 #[tokio::test]
-async fn a_redirect_elsewhere_gets_no_credentials() {
+async fn ghsa_vh4v_2xq2_g5cg_a_redirect_elsewhere_gets_no_credentials() {
     for (kind, name) in [("manifests", true), ("blobs", false)] {
         for by_name in [false, true] {
             let target = Arc::new(std::sync::Mutex::new(String::new()));
@@ -195,7 +196,7 @@ async fn redirects_end() {
 }
 
 #[tokio::test]
-async fn a_token_service_elsewhere_gets_no_credentials() {
+async fn cve_2026_48978_cve_2026_33540_a_token_service_elsewhere_gets_no_credentials() {
     for credential in [
         Credential::Basic {
             username: "ann".to_owned(),
@@ -251,7 +252,7 @@ async fn a_refresh_token_is_no_password() {
 }
 
 #[tokio::test]
-async fn credentials_of_a_similar_host_are_not_sent() {
+async fn js_85c5838_b855f46_credentials_of_a_similar_host_are_not_sent() {
     let registry = Registry::start(basic_mode()).await;
     let (address, port) = registry.server.host.rsplit_once(':').unwrap();
     for key in [
@@ -316,7 +317,7 @@ async fn pages_elsewhere_are_not_asked_for() {
 // What is served in place of what was asked for.
 
 #[tokio::test]
-async fn other_content_is_not_taken() {
+async fn cve_2023_33959_other_content_is_not_taken() {
     let registry = Registry::start(RegistryMode::default()).await;
     let repository = registry.server.repository();
     let layer = Descriptor::of("x/y", b"files of version one");
@@ -401,7 +402,7 @@ async fn without_announced_digest_the_content_still_has_to_match() {
 }
 
 #[tokio::test]
-async fn a_tag_that_moves_does_not_move_what_was_resolved() {
+async fn cve_2023_33959_a_tag_that_moves_does_not_move_what_was_resolved() {
     let registry = Registry::start(RegistryMode::default()).await;
     let client = client();
     let first = client.resolve(&registry.server.image(":v1")).await.unwrap();
@@ -458,7 +459,7 @@ async fn sizes_are_as_described() {
 }
 
 #[tokio::test]
-async fn malformed_digests_go_nowhere() {
+async fn cve_2024_3727_malformed_digests_go_nowhere() {
     for bad in [
         "sha256:../../x",
         "sha256:00",
@@ -577,7 +578,7 @@ async fn raw_server(head: String, more: &'static [u8]) -> (String, Arc<AtomicU32
 static MEGABYTE: [u8; 1 << 20] = [b' '; 1 << 20];
 
 #[tokio::test]
-async fn giant_replies_are_cut_off() {
+async fn cve_2024_29902_cve_2023_25656_giant_replies_are_cut_off() {
     let image = |host: &str| format!("{host}/{REPOSITORY}:v1").parse().unwrap();
     // An honest length beyond the cap: nothing of the body is read.
     let honest = "HTTP/1.1 200 OK\r\nContent-Length: 5000000000\r\n\r\n".to_owned();
@@ -623,7 +624,7 @@ async fn giant_replies_are_cut_off() {
 }
 
 #[tokio::test]
-async fn a_described_giant_is_not_asked_for() {
+async fn cve_2024_29902_a_described_giant_is_not_asked_for() {
     let registry = Registry::start(RegistryMode::default()).await;
     let client = client();
     let repository = registry.server.repository();
@@ -645,7 +646,7 @@ async fn a_described_giant_is_not_asked_for() {
 }
 
 #[tokio::test]
-async fn a_manifest_with_a_million_layers_is_refused() {
+async fn cve_2024_29903_a_manifest_with_a_million_layers_is_refused() {
     let registry = Registry::start(RegistryMode::default()).await;
     let layer = serde_json::to_string(&Descriptor::of("a/b", b"")).unwrap();
     let config = serde_json::to_string(&empty_config()).unwrap();
@@ -695,7 +696,7 @@ fn endless(per_page: usize, pages: Option<usize>) -> (Router, Arc<AtomicU32>) {
 }
 
 #[tokio::test]
-async fn a_hundred_thousand_referrers_are_cut_and_said_to_be() {
+async fn cve_2023_46737_a_hundred_thousand_referrers_are_cut_and_said_to_be() {
     let (router, asked) = endless(100, Some(1000));
     let server = Server::start(router).await;
     let started = Instant::now();
@@ -723,7 +724,7 @@ async fn a_hundred_thousand_referrers_are_cut_and_said_to_be() {
 }
 
 #[tokio::test]
-async fn endless_pages_end() {
+async fn cve_2023_2253_cve_2025_24976_cve_2026_35172_endless_pages_end() {
     for per_page in [0, 1] {
         let (router, asked) = endless(per_page, None);
         let server = Server::start(router).await;

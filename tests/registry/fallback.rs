@@ -40,7 +40,7 @@ fn put_index(registry: &Registry, text: String) {
 }
 
 #[tokio::test]
-async fn an_entry_has_the_manifests_type_and_annotations() {
+async fn cosign_4641_an_entry_has_the_manifests_type_and_annotations() {
     let registry = Registry::start(mode(false)).await;
     let attachment = attachment(&registry.image, 1);
     let attached = client()

@@ -266,10 +266,10 @@ pub async fn sign(sandbox: &Sandbox, rekor: RekorVersion, identity: &str) -> Res
 pub fn judge(sandbox: &Sandbox, bundle: &Value, identity: &str) -> &'static str {
     let trust = TrustedRoot::parse(sandbox.trusted_root().as_bytes()).unwrap();
     let bundle = Bundle::parse(bundle.to_string().as_bytes()).unwrap();
-    let matcher = IdentityMatcher {
-        subject: ValueMatcher::exact(identity).unwrap(),
-        issuer: ValueMatcher::exact(sandbox.issuer()).unwrap(),
-    };
+    let matcher = IdentityMatcher::new(
+        ValueMatcher::exact(identity).unwrap(),
+        ValueMatcher::exact(sandbox.issuer()).unwrap(),
+    );
     let policy = Policy::identities(vec![matcher], ExpectedContent::ArtifactSignature).unwrap();
     let artifact = Artifact::from_digest(Digest::sha256(ARTIFACT));
     match verify(&bundle, &artifact, &trust, &policy) {

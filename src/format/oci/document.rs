@@ -301,4 +301,25 @@ mod tests {
         manifest.layers = vec![descriptor(b"image layer")];
         assert_eq!(manifest.bundle_layer(), None);
     }
+
+    #[test]
+    fn the_media_type_is_the_one_stated() {
+        let d = serde_json::to_string(&descriptor(b"x")).unwrap();
+        for (text, stated) in [
+            (
+                format!(r#"{{"mediaType":"{OCI_MANIFEST}","config":{d}}}"#),
+                Some(OCI_MANIFEST),
+            ),
+            (
+                format!(r#"{{"mediaType":"{OCI_INDEX}","manifests":[]}}"#),
+                Some(OCI_INDEX),
+            ),
+            (format!(r#"{{"config":{d}}}"#), None),
+        ] {
+            assert_eq!(
+                Document::parse(text.as_bytes()).unwrap().media_type(),
+                stated
+            );
+        }
+    }
 }

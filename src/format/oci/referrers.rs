@@ -278,4 +278,33 @@ mod tests {
             format!("sha512-{}", &sha512.hex()[..64])
         );
     }
+
+    #[test]
+    fn what_stands_before_the_media_type_is_not_it() {
+        let index = format!(r#"{{"artifactType":"a/b","mediaType":"{OCI_INDEX}","manifests":[]}}"#);
+        assert!(ReferrersIndex::parse(index.as_bytes()).is_ok());
+        let layers = br#"{"manifests":[],"layers":[]}"#;
+        let refused = ReferrersIndex::parse(layers).unwrap_err();
+        assert_eq!(refused, OciError::Ambiguous);
+    }
+
+    #[test]
+    fn a_digest_listed_twice_is_one_referrer() {
+        let ours = descriptor(b"ours");
+        let text = serde_json::to_string(&ours).unwrap();
+        let index = format!(r#"{{"manifests":[{text},{text},{{}}]}}"#);
+        let index = ReferrersIndex::parse(index.as_bytes()).unwrap();
+        assert_eq!(index.list(10).descriptors, [ours]);
+        assert_eq!((index.len(), index.is_empty()), (3, false));
+    }
+
+    #[test]
+    fn fields_are_counted() {
+        let with = |count: usize| {
+            let fields: String = (0..count).map(|n| format!(r#""f{n}":{n},"#)).collect();
+            ReferrersIndex::parse(format!(r#"{{{fields}"manifests":[]}}"#).as_bytes())
+        };
+        assert!(with(63).is_ok());
+        assert!(matches!(with(64), Err(OciError::Malformed { .. })));
+    }
 }

@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_stay_on_the_registrys_site() {
+    fn cve_2019_10214_credentials_stay_on_the_registrys_site() {
         let registry = "https://registry.example.test/";
         for own in [
             "https://registry.example.test/token",

@@ -4,8 +4,8 @@
 
 mod bodies;
 mod certificates;
-mod keys;
 mod logs;
+mod parties;
 mod signatures;
 mod statements;
 mod tokens;

@@ -3,6 +3,9 @@
 //! Each case is judged twice, by the artifact's bytes and by its digest, and a refusal must be for the
 //! reason that the case is about. Without the variable the test says so and passes: `.ci/run` sets it.
 
+#[cfg(unix)]
+mod adapter;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -14,66 +17,9 @@ use keyless::verify::policy::ValueMatcher;
 use keyless::verify::{Artifact, ExpectedContent, IdentityMatcher, Policy, verify};
 
 /// The refusal that each must-fail case is about.
-const REASONS: [(&str, &str); 31] = [
-    ("bundle-empty-certificate-chain_fail", "bundle-invalid"),
-    ("bundle-malformed-json_fail", "bundle-malformed"),
-    ("bundle-unknown-version_fail", "bundle-version"),
-    ("bundle-with-root-cert_fail", "bundle-invalid"),
-    ("checkpoint-wrong-roothash_fail", "checkpoint-mismatch"),
-    ("dsse-invalid-sig_fail", "signature-invalid"),
-    ("dsse-mismatch-envelope_fail", "log-entry-mismatch"),
-    ("dsse-mismatch-sig_fail", "log-entry-mismatch"),
-    ("incorrect-public-key_fail", "log-entry-mismatch"),
-    ("intoto-log-entry-mismatch_fail", "log-body-malformed"),
-    ("intoto-missing-inclusion-proof_fail", "bundle-invalid"),
-    (
-        "intoto-set-outside-signing-cert-validity_fail",
-        "certificate-not-valid-at",
-    ),
-    (
-        "intoto-tsa-timestamp-outside-cert-validity_fail",
-        "certificate-not-valid-at",
-    ),
-    ("invalid-checkpoint-signature_fail", "checkpoint-signature"),
-    ("invalid-ct-key_fail", "sct-untrusted"),
-    ("invalid-inclusion-proof_fail", "bundle-invalid"),
-    ("managed-key-wrong-key_fail", "key-malformed"),
-    (
-        "rekor2-checkpoint-missing-log-signature_fail",
-        "checkpoint-malformed",
-    ),
-    (
-        "rekor2-checkpoint-missing-root-hash_fail",
-        "checkpoint-malformed",
-    ),
-    (
-        "rekor2-checkpoint-no-matching-signature_fail",
-        "checkpoint-signature",
-    ),
-    ("rekor2-dsse-invalid-sig_fail", "signature-invalid"),
-    ("rekor2-no-timestamp_fail", "no-trusted-time"),
-    (
-        "rekor2-timestamp-outside-tsa-cert-validity_fail",
-        "timestamp-certificate",
-    ),
-    (
-        "rekor2-timestamp-payload-mismatch_fail",
-        "timestamp-imprint",
-    ),
-    (
-        "rekor2-timestamp-untrusted-tsa-with-embedded-cert_fail",
-        "no-trusted-time",
-    ),
-    ("set-invalid-signature_fail", "log-promise-invalid"),
-    ("signature-mismatch_fail", "signature-invalid"),
-    (
-        "trust-root-tlog-missing-validity-start_fail",
-        "trusted-root-invalid",
-    ),
-    ("wrong-hashedrekord-artifact_fail", "log-entry-mismatch"),
-    ("wrong-material_fail", "artifact-mismatch"),
-    ("", ""),
-];
+const REASONS: &str = include_str!("reasons.tsv");
+/// What the command line says of a key that cannot be read; the library only says that it cannot.
+const KEY_UNUSABLE: &str = "usage-key";
 
 fn judge(dir: &Path, case: &serde_json::Value, by_digest: bool) -> Result<(), String> {
     let text = |name: &str| case[name].as_str();
@@ -88,15 +34,15 @@ fn judge(dir: &Path, case: &serde_json::Value, by_digest: bool) -> Result<(), St
     };
     let policy = match text("key") {
         Some(key) => {
-            let pem = String::from_utf8(read(key)).map_err(|_| "key-malformed".to_owned())?;
-            let key = PublicKey::from_pem(&pem).map_err(|_| "key-malformed".to_owned())?;
+            let pem = String::from_utf8(read(key)).map_err(|_| KEY_UNUSABLE.to_owned())?;
+            let key = PublicKey::from_pem(&pem).map_err(|_| KEY_UNUSABLE.to_owned())?;
             Policy::key(key, ExpectedContent::Any)
         }
         None => Policy::identities(
-            vec![IdentityMatcher {
-                subject: ValueMatcher::exact(text("identity").unwrap()).unwrap(),
-                issuer: ValueMatcher::exact(text("issuer").unwrap()).unwrap(),
-            }],
+            vec![IdentityMatcher::new(
+                ValueMatcher::exact(text("identity").unwrap()).unwrap(),
+                ValueMatcher::exact(text("issuer").unwrap()).unwrap(),
+            )],
             ExpectedContent::Any,
         )
         .unwrap(),
@@ -118,7 +64,10 @@ fn every_case_has_its_verdict_and_its_reason() {
     };
     let cases: serde_json::Value =
         serde_json::from_slice(&std::fs::read(dir.join("cases.json")).unwrap()).unwrap();
-    let reasons: BTreeMap<_, _> = REASONS.into_iter().collect();
+    let reasons: BTreeMap<_, _> = REASONS
+        .lines()
+        .filter_map(|line| line.split_once('\t'))
+        .collect();
     let mut wrong = Vec::new();
     let mut judged = 0;
     for case in cases["cases"].as_array().unwrap() {
