@@ -36,6 +36,7 @@ fn refuses_entry_about(base: fn() -> Forge, about: impl FnOnce(&Forge, &Scene) -
             signature: &about.signature,
             verifier: (about.verifier.0, &about.verifier.1),
             hash: forge.key.hash(),
+            key: &forge.key,
         },
     );
     assert_eq!(code(&scene), "log-entry-mismatch");
@@ -94,6 +95,7 @@ fn splice_promise(forge: &Forge, scene: &mut Scene) {
         signature: &forge.key.sign(b"image B"),
         verifier: ("CERTIFICATE", leaf(scene).der()),
         hash: forge.key.hash(),
+        key: &forge.key,
     });
     let entry = &mut scene.bundle.log_entries[0];
     entry.inclusion_promise = foreign.inclusion_promise;
@@ -594,7 +596,7 @@ fn tob_sigstore_6_key_type_confusion() {
     // A signature algorithm that is not the key's.
     forged(
         Forge::blob1,
-        |forge| forge.scts[0].algorithm = 1,
+        |forge| forge.scts[0].algorithm = Some(1),
         "sct-untrusted",
     );
     // Ed25519 over a file is not Ed25519ph over its digest, the only one of the two that signs files.
