@@ -2,6 +2,8 @@
 
 /// A bundle, in bytes (spec 01 §8). An attestation with a large predicate needs more; not yet settable.
 pub const BUNDLE_LEN: usize = 8 * 1024 * 1024;
+/// Members of one object of a message; the widest has seven.
+pub const MEMBERS: usize = 1024;
 /// Transparency log entries in one bundle (what sigstore-go allows).
 pub const LOG_ENTRIES: usize = 32;
 /// RFC 3161 timestamps in one bundle (what sigstore-go allows).
