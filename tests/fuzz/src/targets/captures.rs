@@ -106,10 +106,7 @@ pub fn judge(
     static POLICY: OnceLock<Policy> = OnceLock::new();
     let policy = POLICY.get_or_init(|| {
         let exact = |text| ValueMatcher::exact(text).expect("it is not empty");
-        let matcher = IdentityMatcher {
-            subject: exact(IDENTITY),
-            issuer: exact(ISSUER),
-        };
+        let matcher = IdentityMatcher::new(exact(IDENTITY), exact(ISSUER));
         Policy::identities(vec![matcher], ExpectedContent::Any).expect("there is one")
     });
     keyless::verify::verify(bundle, artifact, trust, policy)

@@ -1,7 +1,7 @@
 //! A certificate, DER or a PEM chain: its fields are parts of its bytes, and everything that judges one holds.
 
 use keyless::crypto::chain::{Purpose, verify_leaf_profile, verify_path};
-use keyless::crypto::{Certificate, PublicKey};
+use keyless::crypto::{Certificate, PublicKey, SignatureMemo};
 use keyless::format::certificate_identity::CertificateIdentity;
 use keyless::format::limits;
 use keyless::format::sct::{embedded, without_sct_list};
@@ -63,6 +63,7 @@ fn judge(certificate: &Certificate) {
     assert!(embedded(certificate).map_or(0, |list| list.len()) <= limits::SCTS);
     let without = without_sct_list(certificate.tbs()).expect("a parsed TBSCertificate is one");
     assert_eq!(without_sct_list(&without).as_deref(), Some(&*without));
+    let memo = SignatureMemo::default();
     for (purpose, authorities) in [
         (
             Purpose::CodeSigning,
@@ -74,8 +75,14 @@ fn judge(certificate: &Certificate) {
         ),
     ] {
         let _ = verify_leaf_profile(certificate, purpose);
-        let _ = verify_path(certificate, authorities, RECORDED, purpose);
+        let _ = verify_path(certificate, authorities, RECORDED, purpose, &memo);
         let alone = std::slice::from_ref(certificate);
-        let _ = verify_path(certificate, alone, certificate.validity().start, purpose);
+        let _ = verify_path(
+            certificate,
+            alone,
+            certificate.validity().start,
+            purpose,
+            &memo,
+        );
     }
 }

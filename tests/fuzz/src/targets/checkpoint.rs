@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use keyless::crypto::PublicKey;
+use keyless::crypto::{PublicKey, SignatureMemo};
 use keyless::format::checkpoint::{Checkpoint, key_id};
 use keyless::format::limits;
 
@@ -47,9 +47,10 @@ fn run(data: &[u8]) {
             assert_eq!(&alone.note, note);
             assert_eq!(alone.signatures, std::slice::from_ref(line));
         }
+        let memo = SignatureMemo::default();
         for log in &trust().logs {
             let _ = key_id(&line.name, &log.public_key);
-            if line.verifies(&checkpoint.note, &log.public_key) {
+            if line.verifies(&checkpoint.note, &log.public_key, &memo) {
                 assert!(is_recorded(&checkpoint.note, &log.public_key));
             }
         }
@@ -72,9 +73,10 @@ fn is_recorded(note: &str, key: &PublicKey) -> bool {
             .map(|text| Checkpoint::parse(&text).expect("a recorded checkpoint parses"))
             .collect()
     });
+    let memo = SignatureMemo::default();
     notes
         .iter()
-        .any(|known| known.note == note && known.signatures[0].verifies(note, key))
+        .any(|known| known.note == note && known.signatures[0].verifies(note, key, &memo))
 }
 
 fn signed_tree_head() -> String {

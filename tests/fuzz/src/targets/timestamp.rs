@@ -4,6 +4,7 @@
 use keyless::crypto::UnixTime;
 use keyless::format::limits;
 use keyless::format::timestamp::{TimestampResponse, encode_request};
+use keyless::verify::Verifier;
 use keyless::verify::timestamp::verify_timestamp;
 use std::sync::OnceLock;
 
@@ -27,8 +28,9 @@ fn run(data: &[u8]) {
     assert!(response.certificates.len() <= limits::CHAIN_CERTIFICATES);
     assert!(!response.time.rfc3339().is_empty());
     assert!(!encode_request(&response.imprint, &[0; 8]).is_empty());
+    let verifier = Verifier::new(trust());
     for (signature, time) in stamped() {
-        if let Ok(Some(verified)) = verify_timestamp(&response, signature, trust()) {
+        if let Ok(Some(verified)) = verify_timestamp(&response, signature, &verifier) {
             assert_eq!(verified.time(), *time, "vouched for another time");
         }
     }

@@ -1,12 +1,12 @@
 //! The whole verdict over a changed bundle: it is accepted only if it means what a recorded one means.
 
-use keyless::crypto::PublicKey;
+use keyless::crypto::{PublicKey, SignatureMemo};
 use keyless::format::bundle::{Bundle, Content, TransparencyLogEntry};
 use keyless::format::checkpoint::Checkpoint;
 use keyless::format::limits;
 use keyless::format::timestamp::TimestampResponse;
 use keyless::verify::timestamp::verify_timestamp;
-use keyless::verify::{Artifact, VerifiedBundle};
+use keyless::verify::{Artifact, VerifiedBundle, Verifier};
 
 use super::captures::{Genuine, genuine, judge, trust};
 use super::{Grammar, Target, present};
@@ -77,8 +77,8 @@ fn same_meaning(bundle: &Bundle, one: &Genuine) {
     {
         let response = TimestampResponse::parse(der).expect("accepted with one that is none");
         let signature = bundle.content.signature();
-        if let Some(verified) =
-            verify_timestamp(&response, signature, trust()).expect("accepted with a bad one")
+        if let Some(verified) = verify_timestamp(&response, signature, &Verifier::new(trust()))
+            .expect("accepted with a bad one")
         {
             assert!(one.verdict.timestamps().contains(&verified));
         }
@@ -105,12 +105,13 @@ fn same_entry(entry: &TransparencyLogEntry, genuine: &[TransparencyLogEntry], ke
             (known.log_index, known.tree_size, known.root_hash)
         );
         assert_eq!(proof.hashes, known.hashes);
+        let memo = SignatureMemo::default();
         let note = |text: &str| {
             let checkpoint = Checkpoint::parse(text).expect("accepted with one that is none");
             let signed = checkpoint
                 .signatures
                 .iter()
-                .any(|line| line.verifies(&checkpoint.note, key));
+                .any(|line| line.verifies(&checkpoint.note, key, &memo));
             assert!(
                 signed,
                 "accepted with a checkpoint that the log has not signed"
