@@ -1,5 +1,5 @@
 #!/bin/bash
-# Fuzzes every target for its share of the time, one at a time:
+# Fuzzes every target for its share of the time, one at a time (JOBS=2: two at a time):
 #
 #   tests/fuzz/run.sh [SECONDS_IN_TOTAL]      3600 without a number; 0 builds, seeds and measures the bounds only
 #
@@ -37,13 +37,12 @@ status=0
 nice -n 10 "$bin/bounds" $wanted || status=1
 [ "$total" = 0 ] && exit $status
 
-crashes=0 all_runs=0 began=$SECONDS
-printf '\n%-16s %7s %12s %8s %8s %7s %7s\n' target seconds executions per_s edges corpus crashes
-while read -r name max_len weight dictionary; do
-  [[ $wanted == *" $name "* ]] || continue
+rows=$(mktemp -d); trap 'rm -rf "$rows"' EXIT
+fuzz() { # fuzz NAME MAX_LEN WEIGHT DICTIONARY: a row of the table, and what it is about where there is a crash
+  local name=$1 max_len=$2 weight=$3 dictionary=$4 share start seconds ended runs edges found
   mkdir -p "corpus/$name" "artifacts/$name"
   share=$((total * weight / weights)); [ "$share" -gt 0 ] || share=1
-  options=("-max_total_time=$share" "-max_len=$max_len" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1)
+  local options=("-max_total_time=$share" "-max_len=$max_len" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1)
   options+=("-artifact_prefix=artifacts/$name/")
   [ "$dictionary" = - ] || options+=("-dict=$dictionary")
   start=$SECONDS
@@ -53,13 +52,21 @@ while read -r name max_len weight dictionary; do
   runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "logs/$name.log" | tail -n 1)
   edges=$(grep -o ' cov: [0-9]*' "logs/$name.log" | tail -n 1 | tr -dc 0-9)
   found=$((ended != 0)) # libFuzzer stops at the first
-  crashes=$((crashes + found)) all_runs=$((all_runs + ${runs:-0}))
+  echo "$seconds ${runs:-0} $found" > "$rows/$name"
   printf '%-16s %7d %12d %8d %8d %7d %7d\n' "$name" "$seconds" "${runs:-0}" "$((${runs:-0} / (seconds > 0 ? seconds : 1)))" \
     "${edges:-0}" "$(find "corpus/$name" -type f | wc -l)" "$found"
   if [ "$found" = 1 ]; then
     grep -E -m 6 'panicked at|^thread|SUMMARY|ERROR|Test unit written' "logs/$name.log" | sed 's/^/  /'
   fi
+}
+printf '\n%-16s %7s %12s %8s %8s %7s %7s\n' target seconds executions per_s edges corpus crashes
+while read -r name max_len weight dictionary; do
+  [[ $wanted == *" $name "* ]] || continue
+  while [ "$(jobs -rp | wc -l)" -ge "${JOBS:-1}" ]; do wait -n; done
+  fuzz "$name" "$max_len" "$weight" "$dictionary" &
 done <<< "$list"
-printf '%-16s %7d %12d %8s %8s %7s %7d\n' all "$((SECONDS - began))" "$all_runs" "" "" "" "$crashes"
+wait
+read -r all_seconds all_runs crashes < <(cat "$rows"/* | awk '{ s += $1; r += $2; c += $3 } END { print s + 0, r + 0, c + 0 }')
+printf '%-16s %7d %12d %8s %8s %7s %7d\n' all "$all_seconds" "$all_runs" "" "" "" "$crashes"
 [ "$crashes" = 0 ] || status=1
 exit $status
