@@ -19,12 +19,8 @@ fn run(data: &[u8]) {
         Err(error) => return assert!(!error.to_string().is_empty()),
     };
     let listed = index.list(1000);
-    let is_empty = index.is_empty();
-    assert!(if is_empty {
-        index.len() < 1
-    } else {
-        index.len() >= 1
-    });
+    let count = index.len();
+    assert_eq!(index.is_empty(), count == 0);
     assert!(listed.descriptors.len() + listed.malformed + listed.beyond <= index.len());
     for descriptor in listed.descriptors.iter().take(8) {
         assert!(index.contains(&descriptor.digest));
