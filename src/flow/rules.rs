@@ -5,7 +5,7 @@ use crate::crypto::Digest;
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::discover::FindError;
 use crate::format::bundle::Bundle;
-use crate::verify::policy_file::{self, Requirement};
+use crate::verify::policy_file::{self, Required, Requirement};
 use crate::verify::{
     Artifact, ExpectedContent, Explanation, MatchedSigner, VerifiedBundle, Verifier, VerifyError,
 };
@@ -25,7 +25,7 @@ pub fn judge(
     verifier: &Verifier<'_>,
     bundle: &Bundle,
     artifact: &Artifact,
-    requirements: &[&Requirement],
+    required: &Required<'_>,
     explain: bool,
 ) -> Vec<Judged> {
     let one = |requirement: &&Requirement| {
@@ -41,7 +41,7 @@ pub fn judge(
             explanation: None,
         }
     };
-    requirements.iter().map(one).collect()
+    required.all().iter().map(one).collect()
 }
 
 /// What a bundle is to a rule.
@@ -69,15 +69,12 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Puts the judgements of a bundle together, one for each requirement.
-    ///
-    /// # Panics
-    /// If there is none; [`policy_file::Expectation`] never asks for nothing.
-    pub fn of(judged: Vec<Judged>, requirements: &[&Requirement]) -> Self {
+    /// Puts the judgements of a bundle together, those that [`judge`] made of these requirements.
+    pub fn of(judged: Vec<Judged>, required: &Required<'_>) -> Self {
         let mut outcome: Option<Result<VerifiedBundle, VerifyError>> = None;
         let mut alone = None;
         let mut rules = Vec::new();
-        for (judged, requirement) in judged.into_iter().zip(requirements) {
+        for (judged, requirement) in judged.into_iter().zip(required.all()) {
             let refusal = judged.outcome.as_ref().err().cloned();
             match requirement.rule() {
                 None => alone = judged.explanation,
@@ -98,7 +95,7 @@ impl Summary {
             }
         }
         Summary {
-            outcome: outcome.expect("something is required of every image and file"),
+            outcome: outcome.expect("what is required is never nothing, see Required"),
             explanation: alone,
             rules,
         }
@@ -145,8 +142,22 @@ pub struct RuleVerdict {
 }
 
 impl RuleVerdict {
+    /// Sums up each requirement by what `found` has for it: what meets it, and why the rest does not.
+    pub fn of_each<'f>(
+        required: &Required<'_>,
+        found: impl Fn(usize) -> (Vec<MetBy>, Vec<Reason<'f>>),
+    ) -> Vec<Self> {
+        let requirements = required.all().iter().enumerate();
+        requirements
+            .map(|(i, requirement)| {
+                let (met_by, reasons) = found(i);
+                RuleVerdict::of(requirement, met_by, reasons)
+            })
+            .collect()
+    }
+
     /// Sums up what was found for a requirement: what meets it, and why the rest does not.
-    pub fn of(requirement: &Requirement, met_by: Vec<MetBy>, mut reasons: Vec<Reason<'_>>) -> Self {
+    fn of(requirement: &Requirement, met_by: Vec<MetBy>, mut reasons: Vec<Reason<'_>>) -> Self {
         reasons.sort_by_key(|reason| std::cmp::Reverse(reason.rank()));
         RuleVerdict {
             rule: requirement.rule().unwrap_or_default().to_owned(),

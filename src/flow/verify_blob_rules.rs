@@ -12,7 +12,7 @@ use crate::flow::verify_blob::{VerifyBlobError, find_bundle, read_bundle};
 use crate::format::bundle::{Bundle, KeyMaterial};
 use crate::trust::TrustedRoot;
 use crate::verify::glob::{FileName, NAMELESS};
-use crate::verify::policy_file::{Expectation, Requirement};
+use crate::verify::policy_file::{Expectation, Required};
 use crate::verify::signature::needed_hashes;
 use crate::verify::{Artifact, ExpectedSigner, VerifiedBundle, Verifier, VerifyError};
 
@@ -74,7 +74,7 @@ pub fn verify_blob_by_rules(
     bundles: &[PathBuf],
     request: &BlobRequest<'_>,
 ) -> Result<BlobVerdict, VerifyBlobError> {
-    let requirements = request.expectation.of_file(file_name(blob))?;
+    let required = request.expectation.of_file(file_name(blob))?;
     let mut read: Vec<(PathBuf, Bundle, Digest)> = Vec::new();
     let beside = match bundles {
         [] => vec![find_bundle(blob, None)?],
@@ -84,7 +84,7 @@ pub fn verify_blob_by_rules(
         let (bundle, digest) = read_bundle(path)?;
         read.push((path.clone(), bundle, digest));
     }
-    let digests = blob.digests(&hashes(&read, &requirements))?;
+    let digests = blob.digests(&hashes(&read, &required))?;
     let artifact = Artifact::from_digests(digests.clone()).ok_or(VerifyError::DigestNeeded {
         algorithm: HashAlgorithm::Sha256.name(),
     })?;
@@ -92,21 +92,17 @@ pub fn verify_blob_by_rules(
     let judged: Vec<(Digest, Vec<Judged>)> = read
         .iter()
         .map(|(_, bundle, digest)| {
-            let judged = judge(&verifier, bundle, &artifact, &requirements, request.explain);
+            let judged = judge(&verifier, bundle, &artifact, &required, request.explain);
             (*digest, judged)
         })
         .collect();
-    let rules: Vec<RuleVerdict> = requirements
-        .iter()
-        .enumerate()
-        .map(|(i, requirement)| rule_verdict(i, requirement, &judged))
-        .collect();
+    let rules = RuleVerdict::of_each(&required, |i| what_is_found(i, &judged));
     let error = RuleError::of(&rules);
     let bundles = read
         .into_iter()
         .zip(judged)
         .map(|((path, _, digest), (_, judged))| {
-            let summary = Summary::of(judged, &requirements);
+            let summary = Summary::of(judged, &required);
             BlobBundle {
                 path,
                 digest,
@@ -124,13 +120,10 @@ pub fn verify_blob_by_rules(
 }
 
 /// Hashes that any of the bundles may need under any of the requirements.
-fn hashes(
-    bundles: &[(PathBuf, Bundle, Digest)],
-    requirements: &[&Requirement],
-) -> Vec<HashAlgorithm> {
+fn hashes(bundles: &[(PathBuf, Bundle, Digest)], required: &Required<'_>) -> Vec<HashAlgorithm> {
     let mut needed: Vec<HashAlgorithm> = Vec::new();
     for (_, bundle, _) in bundles {
-        for requirement in requirements {
+        for requirement in required.all() {
             let kind = match (&bundle.key_material, requirement.policy().signer()) {
                 (KeyMaterial::Certificate(leaf), _) => leaf.public_key().kind(),
                 (KeyMaterial::PublicKey { .. }, ExpectedSigner::Key(key)) => key.kind(),
@@ -146,12 +139,8 @@ fn hashes(
     needed
 }
 
-/// Looks for what meets one requirement, the i-th, among the bundles.
-fn rule_verdict(
-    i: usize,
-    requirement: &Requirement,
-    bundles: &[(Digest, Vec<Judged>)],
-) -> RuleVerdict {
+/// Sorts the bundles by one requirement, the i-th.
+fn what_is_found(i: usize, bundles: &[(Digest, Vec<Judged>)]) -> (Vec<MetBy>, Vec<Reason<'_>>) {
     let mut met_by = Vec::new();
     let mut reasons = Vec::new();
     for (bundle, judged) in bundles {
@@ -164,5 +153,5 @@ fn rule_verdict(
             Err(error) => reasons.push(Reason::Verify(error)),
         }
     }
-    RuleVerdict::of(requirement, met_by, reasons)
+    (met_by, reasons)
 }

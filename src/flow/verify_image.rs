@@ -12,10 +12,8 @@ use crate::format::bundle::KeyMaterial;
 use crate::format::certificate_identity::CertificateIdentity;
 use crate::net::registry::{DigestReference, ImageReference, RegistryClient, RegistryError};
 use crate::trust::TrustedRoot;
-use crate::verify::policy_file::{Expectation, NoRule, Requirement};
-use crate::verify::{
-    Artifact, ExpectedContent, Explanation, VerifiedBundle, Verifier, VerifyError,
-};
+use crate::verify::policy_file::{Expectation, NoRule, Required};
+use crate::verify::{Artifact, Explanation, VerifiedBundle, Verifier, VerifyError};
 
 /// What one image's verdict is.
 #[derive(Debug)]
@@ -217,40 +215,34 @@ async fn verify_attached(
     verdict: &mut ImageVerdict,
 ) -> Result<(), ImageError> {
     let repository = reference.repository();
-    let requirements = shared
+    let required = shared
         .expectation
         .of_image(repository.registry(), repository.name())?;
     let image = pin(registry, reference).await?;
     verdict.image = Some(image.clone());
     let artifact = Artifact::from_digest(image.digest());
-    let wanted = predicate_types(&requirements);
+    let wanted = required.predicate_types();
     let discovery = discover_wanted(registry, &image, &shared.budget, &wanted, |found| {
-        let bundle = &found.bundle;
-        let explain = shared.explain;
-        let judged = judge(&shared.verifier, bundle, &artifact, &requirements, explain);
+        let (bundle, explain) = (&found.bundle, shared.explain);
+        let judged = judge(&shared.verifier, bundle, &artifact, &required, explain);
         (found.digest, judged)
     })
     .await?;
-    let rules: Vec<RuleVerdict> = requirements
-        .iter()
-        .enumerate()
-        .map(|(i, requirement)| rule_verdict(i, requirement, &discovery.found))
-        .collect();
-    let is_accepted = rules.iter().all(|rule| rule.unmet.is_none());
+    let rules = RuleVerdict::of_each(&required, |i| what_is_found(i, &discovery.found));
+    let unmet = RuleError::of(&rules);
     let is_empty = discovery.found.is_empty();
     for found in discovery.found {
-        sort_in(found, &requirements, is_accepted, verdict);
+        sort_in(found, &required, unmet.is_none(), verdict);
     }
     verdict
         .refused
         .sort_by_key(|refused| std::cmp::Reverse(refused.reason.rank()));
-    let by_rules = requirements.iter().any(|one| one.rule().is_some());
-    if by_rules {
-        verdict.rules.clone_from(&rules);
+    if required.by_rules() {
+        verdict.rules = rules;
     }
-    if is_accepted {
+    let Some(unmet) = unmet else {
         return Ok(());
-    }
+    };
     if let Some(cut) = discovery.cut {
         return Err(cut.into());
     }
@@ -258,24 +250,15 @@ async fn verify_attached(
     if is_empty && reference.pinned().is_some() {
         registry.resolve(&image.into()).await?;
     }
-    match RuleError::of(&rules) {
-        Some(error) if by_rules => Err(Box::new(error).into()),
-        Some(error) => Err(error.unmet.into()),
-        None => Ok(()),
+    if required.by_rules() {
+        Err(Box::new(unmet).into())
+    } else {
+        Err(unmet.unmet.into())
     }
 }
 
-/// Predicate types that are asked for; their attestations are fetched.
-fn predicate_types<'a>(requirements: &[&'a Requirement]) -> Vec<&'a str> {
-    let attestation = |requirement: &&'a Requirement| match requirement.policy().content() {
-        ExpectedContent::Attestation { predicate_type } => Some(predicate_type.as_str()),
-        _ => None,
-    };
-    requirements.iter().filter_map(attestation).collect()
-}
-
-/// Looks for what meets one requirement, the i-th, among everything that was found.
-fn rule_verdict(i: usize, requirement: &Requirement, found: &[Found<JudgedBundle>]) -> RuleVerdict {
+/// Sorts everything that was found by one requirement, the i-th.
+fn what_is_found(i: usize, found: &[Found<JudgedBundle>]) -> (Vec<MetBy>, Vec<Reason<'_>>) {
     let mut met_by = Vec::new();
     let mut reasons = Vec::new();
     for found in found {
@@ -295,20 +278,20 @@ fn rule_verdict(i: usize, requirement: &Requirement, found: &[Found<JudgedBundle
             Err(error) => reasons.push(Reason::Verify(error)),
         }
     }
-    RuleVerdict::of(requirement, met_by, reasons)
+    (met_by, reasons)
 }
 
 /// Lists a referrer among the accepted or the refused. Nothing of an image that is refused is accepted.
 fn sort_in(
     found: Found<JudgedBundle>,
-    requirements: &[&Requirement],
+    required: &Required<'_>,
     is_accepted: bool,
     verdict: &mut ImageVerdict,
 ) {
     let (reason, explanation, rules) = match found.outcome {
         Err(error) => (Refusal::Find(error), None, Vec::new()),
         Ok((bundle, judged)) => {
-            let summary = Summary::of(judged, requirements);
+            let summary = Summary::of(judged, required);
             match summary.outcome {
                 Ok(verified) if is_accepted => {
                     verdict.accepted.push(AcceptedSignature {

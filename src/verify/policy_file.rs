@@ -190,22 +190,22 @@ impl From<Policy> for Expectation {
 }
 
 impl Expectation {
-    /// Returns what is required of an image; never nothing.
+    /// Returns what is required of an image.
     ///
     /// # Errors
     /// [`NoRule`].
-    pub fn of_image(&self, registry: &str, repository: &str) -> Result<Vec<&Requirement>, NoRule> {
+    pub fn of_image(&self, registry: &str, repository: &str) -> Result<Required<'_>, NoRule> {
         let matching = |rule: &&Rule| rule.image_pattern(registry, repository).is_some();
         self.required(matching, Rule::of_images, "images", || {
             image_name(registry, repository)
         })
     }
 
-    /// Returns what is required of a file; never nothing.
+    /// Returns what is required of a file.
     ///
     /// # Errors
     /// [`NoRule`].
-    pub fn of_file(&self, name: FileName<'_>) -> Result<Vec<&Requirement>, NoRule> {
+    pub fn of_file(&self, name: FileName<'_>) -> Result<Required<'_>, NoRule> {
         let matching = |rule: &&Rule| rule.file_pattern(name).is_some();
         self.required(matching, Rule::of_files, "files", || match name {
             FileName::Path(path) => path.to_owned(),
@@ -219,9 +219,9 @@ impl Expectation {
         requirements: impl Fn(&'a Rule) -> &'a [Requirement],
         key: &'static str,
         target: impl Fn() -> String,
-    ) -> Result<Vec<&'a Requirement>, NoRule> {
+    ) -> Result<Required<'a>, NoRule> {
         let file = match self {
-            Expectation::Policy(requirement) => return Ok(vec![requirement]),
+            Expectation::Policy(requirement) => return Ok(Required(vec![requirement])),
             Expectation::Rules(file) => file,
         };
         let required: Vec<&Requirement> = file
@@ -237,7 +237,34 @@ impl Expectation {
                 patterns: file.rules.len(),
             });
         }
-        Ok(required)
+        Ok(Required(required))
+    }
+}
+
+/// All that is required of one image or file. Never nothing: what nothing is required of is refused.
+#[derive(Debug, Clone)]
+pub struct Required<'a>(Vec<&'a Requirement>);
+
+impl<'a> Required<'a> {
+    /// Returns the requirements.
+    pub fn all(&self) -> &[&'a Requirement] {
+        &self.0
+    }
+
+    /// Returns whether a policy file asks for them.
+    pub fn by_rules(&self) -> bool {
+        self.0
+            .iter()
+            .any(|requirement| requirement.rule().is_some())
+    }
+
+    /// Returns the predicate types of the attestations that are asked for.
+    pub fn predicate_types(&self) -> Vec<&'a str> {
+        let attestation = |requirement: &&'a Requirement| match requirement.policy().content() {
+            ExpectedContent::Attestation { predicate_type } => Some(predicate_type.as_str()),
+            _ => None,
+        };
+        self.0.iter().filter_map(attestation).collect()
     }
 }
 
@@ -327,9 +354,9 @@ mod tests {
         issuer = "https://issuer.example.test"
     "#;
 
-    fn names(required: Result<Vec<&Requirement>, NoRule>) -> Vec<String> {
+    fn names(required: Result<Required<'_>, NoRule>) -> Vec<String> {
         let name = |one: &Requirement| format!("{} {}", one.rule().unwrap(), one.content());
-        required.unwrap().into_iter().map(name).collect()
+        required.unwrap().all().iter().copied().map(name).collect()
     }
 
     #[test]

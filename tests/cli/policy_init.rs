@@ -1,11 +1,12 @@
 //! `keyless policy init` and `keyless policy check`.
 
+use keyless::format::oci::{Descriptor, OCI_MANIFEST};
 use keyless::sandbox::TokenRequest;
 use keyless::verify::policy_file::PolicyFile;
 use serde_json::{Value, json};
 
 use crate::policy::{rule, write_policy};
-use crate::support::{IDENTITY, Image, Run, World, sha256};
+use crate::support::{IDENTITY, Image, REPOSITORY, Run, World, sha256};
 use crate::verify::{attestation, put_bundle, sign_statements, signed};
 
 const SLSA: &str = "https://slsa.dev/provenance/v1";
@@ -143,6 +144,30 @@ fn a_signature_of_the_manifest_as_a_file_is_left_out() {
     init(&world, &image.by_digest())
         .exits(10)
         .says("a signature of another kind");
+}
+
+/// Whoever is beyond the list's end would be missing in the draft.
+#[test]
+fn a_list_that_was_cut_is_no_draft() {
+    let world = World::new();
+    let image = signed(&world, "v1");
+    for number in 0..1000 {
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "artifactType": "application/spdx+json",
+            "config": Descriptor::of("application/vnd.oci.empty.v1+json", b"{}"),
+            "layers": [Descriptor::of("application/spdx+json", number.to_string().as_bytes())],
+            "subject": image.descriptor,
+        });
+        let registry = world.sandbox.registry();
+        registry
+            .put_manifest(REPOSITORY, None, OCI_MANIFEST, manifest.to_string())
+            .unwrap();
+    }
+    init(&world, &image.by_digest())
+        .exits(42)
+        .says("error: more than 1000 referrers\n");
 }
 
 #[test]
