@@ -139,6 +139,9 @@ impl Certificate {
             return Err(malformed("not canonical DER"));
         }
         let tbs = parsed.tbs_certificate();
+        if tbs.version() != x509_cert::certificate::Version::V3 && tbs.extensions().is_some() {
+            return Err(malformed("extensions in a version that has none"));
+        }
         if parsed.signature_algorithm() != tbs.signature() {
             return Err(malformed("inner and outer signature algorithms differ"));
         }

@@ -48,6 +48,8 @@ pub enum LogBody {
         signature: Vec<u8>,
         /// Who verifies it.
         verifier: Verifier,
+        /// Kind of key that the entry states (0.0.2); `None` where its version states none.
+        key_kind: Option<KeyKind>,
     },
     /// `dsse` 0.0.1 and 0.0.2, `intoto` 0.0.2: an envelope by the digest of its payload.
     Dsse {
@@ -57,6 +59,8 @@ pub enum LogBody {
         signature: Vec<u8>,
         /// Who verifies it.
         verifier: Verifier,
+        /// Kind of key that the entry states (0.0.2); `None` where its version states none.
+        key_kind: Option<KeyKind>,
     },
 }
 
@@ -254,8 +258,7 @@ mod v002 {
     pub struct VerifierMessage {
         pub x509_certificate: Option<RawBytes>,
         pub public_key: Option<RawBytes>,
-        #[serde(rename = "keyDetails")]
-        pub _key_details: EnumValue,
+        pub key_details: EnumValue,
     }
 
     #[derive(Deserialize)]
@@ -264,7 +267,25 @@ mod v002 {
         pub raw_bytes: Bytes,
     }
 
+    /// PublicKeyDetails of sigstore_common.proto, as far as entries have them.
+    const KEY_DETAILS: [(&str, i64, KeyKind); 10] = [
+        ("PKIX_ECDSA_P256_SHA_256", 5, KeyKind::EcdsaP256),
+        ("PKIX_ECDSA_P384_SHA_384", 12, KeyKind::EcdsaP384),
+        ("PKIX_ECDSA_P384_SHA_256", 19, KeyKind::EcdsaP384),
+        ("PKIX_ECDSA_P521_SHA_512", 13, KeyKind::EcdsaP521),
+        ("PKIX_ECDSA_P521_SHA_256", 20, KeyKind::EcdsaP521),
+        ("PKIX_ED25519", 7, KeyKind::Ed25519),
+        ("PKIX_ED25519_PH", 8, KeyKind::Ed25519),
+        ("PKIX_RSA_PKCS1V15_2048_SHA256", 9, KeyKind::Rsa),
+        ("PKIX_RSA_PKCS1V15_3072_SHA256", 10, KeyKind::Rsa),
+        ("PKIX_RSA_PKCS1V15_4096_SHA256", 11, KeyKind::Rsa),
+    ];
+
     impl VerifierMessage {
+        pub fn key_kind(&self) -> Option<KeyKind> {
+            self.key_details.find(&KEY_DETAILS)
+        }
+
         pub fn verifier(self) -> Option<Verifier> {
             match (self.x509_certificate, self.public_key) {
                 (Some(certificate), None) => Some(Verifier::Certificate(certificate.raw_bytes.0)),
@@ -323,6 +344,7 @@ impl LogBody {
                             digest,
                             signature,
                             verifier,
+                            key_kind: None,
                         })
                     })
             }
@@ -330,11 +352,13 @@ impl LogBody {
                 let spec: v002::HashedRekordSpec = read(spec)?;
                 let record = spec.hashed_rekord;
                 record.data.digest().and_then(|digest| {
+                    let key_kind = Some(record.signature.verifier.key_kind()?);
                     let verifier = record.signature.verifier.verifier()?;
                     Some(LogBody::HashedRekord {
                         digest,
                         signature: record.signature.content.0,
                         verifier,
+                        key_kind,
                     })
                 })
             }
@@ -350,6 +374,7 @@ impl LogBody {
                             payload_hash,
                             signature,
                             verifier,
+                            key_kind: None,
                         })
                     })
             }
@@ -357,11 +382,13 @@ impl LogBody {
                 let spec: v002::DsseSpec = read(spec)?;
                 let entry = only(spec.dsse.signatures.0)?;
                 spec.dsse.payload_hash.digest().and_then(|payload_hash| {
+                    let key_kind = Some(entry.verifier.key_kind()?);
                     let verifier = entry.verifier.verifier()?;
                     Some(LogBody::Dsse {
                         payload_hash,
                         signature: entry.content.0,
                         verifier,
+                        key_kind,
                     })
                 })
             }
@@ -378,6 +405,7 @@ impl LogBody {
                             payload_hash,
                             signature,
                             verifier,
+                            key_kind: None,
                         })
                     },
                 )
@@ -618,6 +646,7 @@ mod tests {
                 payload_hash: Digest::sha256(b"p"),
                 signature: vec![3],
                 verifier: Verifier::PublicKey(vec![1, 2]),
+                key_kind: Some(KeyKind::Ed25519),
             })
         );
         for signatures in [&[][..], &[&signature, &signature]] {

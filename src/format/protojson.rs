@@ -109,6 +109,7 @@ impl<'de> Deserialize<'de> for Int64 {
                 let digits = text.strip_prefix('-').unwrap_or(text);
                 if digits.is_empty()
                     || digits.len() > 19
+                    || digits.len() > 1 && digits.starts_with('0')
                     || !digits.bytes().all(|b| b.is_ascii_digit())
                 {
                     return Err(E::invalid_value(de::Unexpected::Str(text), &self));

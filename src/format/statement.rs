@@ -60,7 +60,7 @@ struct Wire {
     subject: Bounded<WireSubject, { limits::SUBJECTS }>,
     predicate_type: String,
     #[serde(default, rename = "predicate")]
-    _predicate: Option<serde::de::IgnoredAny>,
+    _predicate: Option<std::collections::HashMap<String, serde::de::IgnoredAny>>,
 }
 
 #[derive(Deserialize)]

@@ -144,7 +144,8 @@ impl TimestampResponse {
         let status = Tlv::expect(&mut fields, asn1::SEQUENCE)
             .and_then(|info| Tlv::expect(&mut { info.content }, asn1::INTEGER));
         match status.map(|status| status.content) {
-            Some([0]) => {}
+            // Granted, or granted with modifications: what was granted is in the token.
+            Some([0 | 1]) => {}
             Some([status]) => return Err(TimestampError::NotGranted { status: *status }),
             _ => return malformed("no status"),
         }
@@ -274,6 +275,7 @@ fn tst_info(der: &[u8]) -> Option<TstInfo> {
         match field.tag {
             asn1::INTEGER => nonce = Some(field.content.to_vec()),
             asn1::SEQUENCE => accuracy = Some(field.content.to_vec()),
+            0xa1 if has_critical(field.content)? => return None,
             _ => {}
         }
     }
@@ -285,6 +287,17 @@ fn tst_info(der: &[u8]) -> Option<TstInfo> {
         serial,
         accuracy,
     })
+}
+
+/// Returns whether one of the extensions is critical: this program understands none (RFC 3161 §2.4.2).
+fn has_critical(mut extensions: &[u8]) -> Option<bool> {
+    let mut found = false;
+    while !extensions.is_empty() {
+        let mut fields = Tlv::expect(&mut extensions, asn1::SEQUENCE)?.content;
+        oid(&mut fields)?;
+        found |= Tlv::expect(&mut fields, 0x01).is_some_and(|critical| critical.content != [0]);
+    }
+    Some(found)
 }
 
 /// Parses `YYYYMMDDHHMMSS[.f…]Z` (RFC 3161 §2.4.2; the fraction has no trailing zeros there, which is not
@@ -353,12 +366,18 @@ fn parse_signer(
     info: TstInfo,
     certificates: Vec<Vec<u8>>,
 ) -> Result<TimestampResponse, TimestampError> {
-    if Tlv::expect(&mut fields, asn1::INTEGER).is_none() {
-        return malformed("the signer has no version");
-    }
+    let version = Tlv::expect(&mut fields, asn1::INTEGER).map(|version| version.content);
     let Some(signer) = signer_identifier(&mut fields) else {
         return malformed("the signer is not identified");
     };
+    // RFC 5652 §5.3: the version goes with the way in which the signer is identified.
+    let expected: &[u8] = match signer {
+        SignerIdentifier::IssuerAndSerial { .. } => &[1],
+        SignerIdentifier::SubjectKeyIdentifier(_) => &[3],
+    };
+    if version != Some(expected) {
+        return malformed("the signer's version does not go with its identifier");
+    }
     let Some(digest_algorithm) = hash_algorithm(&mut fields) else {
         return malformed("the signer's digest algorithm is not SHA-2");
     };
@@ -376,9 +395,21 @@ fn parse_signer(
     if !fields.is_empty() && Tlv::only(fields, 0xa1).is_none() {
         return malformed("bytes follow the signature");
     }
-    let (message_digest, signing_certificate) = signed_attributes(attributes.content)?;
-    let mut signed = attributes.raw.to_vec();
-    signed[0] = asn1::SET; // RFC 5652 §5.4: signed under the tag of SET OF, not the implicit [0]
+    let (message_digest, named) = signed_attributes(attributes.content)?;
+    if named.as_ref().is_some_and(|named| !named.fits(&signer)) {
+        return malformed(
+            "the signingCertificateV2 attribute is of another issuer or serial number",
+        );
+    }
+    let signing_certificate = named.map(|named| named.hash);
+    // RFC 5652 §5.4: what is signed is the DER encoding, a SET OF in order, whatever order was sent.
+    let mut each: Vec<&[u8]> = Vec::new();
+    let mut rest = attributes.content;
+    while let Some(attribute) = Tlv::read(&mut rest) {
+        each.push(attribute.raw);
+    }
+    each.sort_unstable();
+    let signed = encode(asn1::SET, &each.concat());
     Ok(TimestampResponse {
         imprint: info.imprint,
         time: info.time,
@@ -410,7 +441,9 @@ fn signer_identifier(fields: &mut &[u8]) -> Option<SignerIdentifier> {
 }
 
 /// Reads the attributes that RFC 3161 and RFC 5816 demand: each once, with one value.
-fn signed_attributes(mut attributes: &[u8]) -> Result<(Vec<u8>, Option<Digest>), TimestampError> {
+fn signed_attributes(
+    mut attributes: &[u8],
+) -> Result<(Vec<u8>, Option<NamedCertificate<'_>>), TimestampError> {
     let (mut content_type, mut message_digest, mut signing_certificate) = (None, None, None);
     while !attributes.is_empty() {
         let attribute = Tlv::expect(&mut attributes, asn1::SEQUENCE).and_then(|attribute| {
@@ -437,7 +470,7 @@ fn signed_attributes(mut attributes: &[u8]) -> Result<(Vec<u8>, Option<Digest>),
     let Some(digest) = message_digest.and_then(|value| Tlv::only(value, asn1::OCTET_STRING)) else {
         return malformed("there is no messageDigest attribute");
     };
-    let certificate = match signing_certificate.map(signing_certificate_hash) {
+    let certificate = match signing_certificate.map(named_certificate) {
         Some(None) => return malformed("the signingCertificateV2 attribute cannot be read"),
         Some(certificate) => certificate,
         None => None,
@@ -445,8 +478,30 @@ fn signed_attributes(mut attributes: &[u8]) -> Result<(Vec<u8>, Option<Digest>),
     Ok((digest.content.to_vec(), certificate))
 }
 
+/// What an ESSCertIDv2 says of a certificate.
+struct NamedCertificate<'a> {
+    hash: Digest,
+    /// GeneralNames of the issuer, and the serial number.
+    issuer_serial: Option<(&'a [u8], &'a [u8])>,
+}
+
+impl NamedCertificate<'_> {
+    /// Returns whether issuer and serial number, where they are given, are the signer's.
+    fn fits(&self, signer: &SignerIdentifier) -> bool {
+        let (Some((mut names, number)), SignerIdentifier::IssuerAndSerial { issuer, serial }) =
+            (self.issuer_serial, signer)
+        else {
+            return true;
+        };
+        // directoryName [4], explicit for a Name is a CHOICE.
+        let directory = std::iter::from_fn(|| Tlv::read(&mut names))
+            .any(|name| name.tag == 0xa4 && name.content == issuer);
+        directory && number == serial
+    }
+}
+
 /// First ESSCertIDv2 of a SigningCertificateV2 (RFC 5035 §4): the signer's own.
-fn signing_certificate_hash(value: &[u8]) -> Option<Digest> {
+fn named_certificate(value: &[u8]) -> Option<NamedCertificate<'_>> {
     let mut certs = Tlv::expect(
         &mut { Tlv::only(value, asn1::SEQUENCE)?.content },
         asn1::SEQUENCE,
@@ -457,10 +512,21 @@ fn signing_certificate_hash(value: &[u8]) -> Option<Digest> {
         Some(_) => hash_algorithm(&mut fields)?,
         None => HashAlgorithm::Sha256,
     };
-    Digest::new(
+    let hash = Digest::new(
         algorithm,
         Tlv::expect(&mut fields, asn1::OCTET_STRING)?.content,
-    )
+    )?;
+    let issuer_serial = if fields.is_empty() {
+        None
+    } else {
+        let mut inner = Tlv::only(fields, asn1::SEQUENCE)?.content;
+        let names = Tlv::expect(&mut inner, asn1::SEQUENCE)?.content;
+        Some((names, Tlv::only(inner, asn1::INTEGER)?.content))
+    };
+    Some(NamedCertificate {
+        hash,
+        issuer_serial,
+    })
 }
 
 #[cfg(test)]

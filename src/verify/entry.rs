@@ -233,12 +233,13 @@ fn verify_binding(
 ) -> Result<BodyBound, VerifyError> {
     let differs = |what| Err(VerifyError::EntryMismatch { what });
     let body = LogBody::parse(&entry.kind, &entry.version, &entry.canonicalized_body)?;
-    let (logged_signature, verifier) = match (&body, &bundle.content) {
+    let (logged_signature, verifier, key_kind) = match (&body, &bundle.content) {
         (
             LogBody::HashedRekord {
                 digest,
                 signature: logged,
                 verifier,
+                key_kind,
             },
             content,
         ) => {
@@ -249,13 +250,14 @@ fn verify_binding(
             if digest != signature.signed_digest() {
                 return differs("the digest");
             }
-            (logged, verifier)
+            (logged, verifier, key_kind)
         }
         (
             LogBody::Dsse {
                 payload_hash,
                 signature: logged,
                 verifier,
+                key_kind,
             },
             Content::DsseEnvelope(envelope),
         ) => {
@@ -266,7 +268,7 @@ fn verify_binding(
             if *payload_hash != expected {
                 return differs("the payload's digest");
             }
-            (logged, verifier)
+            (logged, verifier, key_kind)
         }
         (LogBody::Dsse { .. }, Content::MessageSignature { .. }) => {
             return differs("the kind of signature");
@@ -284,6 +286,9 @@ fn verify_binding(
         }
         _ => false,
     };
+    if key_kind.is_some_and(|kind| kind != key.kind()) {
+        return differs("the kind of key");
+    }
     if same_key {
         Ok(BodyBound(()))
     } else {
@@ -325,6 +330,10 @@ fn verify_promise(
     promise: &[u8],
     log: &LogInstance,
 ) -> Result<UnixTime, VerifyError> {
+    // Rekor v2 has no clock that anybody vouches for, and promises nothing.
+    if is_v2(entry, log) || entry.log_index > LARGEST_NUMBER {
+        return Err(VerifyError::PromiseInvalid);
+    }
     let integrated_time = entry.integrated_time.ok_or(VerifyError::PromiseInvalid)?;
     let input = signed_entry_timestamp_input(
         &entry.canonicalized_body,
@@ -338,6 +347,14 @@ fn verify_promise(
     let time = UnixTime::from_seconds(integrated_time);
     trusted_at(log, time)?;
     Ok(time)
+}
+
+/// Largest number that the canonical JSON of a promise keeps its digits of (RFC 8785 §3.2.2.3).
+const LARGEST_NUMBER: u64 = 1 << 53;
+
+/// Returns whether an entry is of Rekor v2, by its version or by its log's id.
+fn is_v2(entry: &TransparencyLogEntry, log: &LogInstance) -> bool {
+    is_named(log) || entry.version == "0.0.2" && entry.kind != "intoto"
 }
 
 /// Returns whether the log's id depends on its name: Rekor v2 (05 §4).
@@ -394,9 +411,7 @@ fn verify_checkpoint(
         return differs("tree size");
     }
     // A sharded v1 log counts entries over all shards and leaves within one; v2 has one index.
-    if (is_named(log) || entry.version == "0.0.2" && entry.kind != "intoto")
-        && proof.log_index != entry.log_index
-    {
+    if is_v2(entry, log) && proof.log_index != entry.log_index {
         return differs("log index");
     }
     Ok(signed)

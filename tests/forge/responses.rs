@@ -71,8 +71,13 @@ impl Parts {
             sequence(&[oid(CONTENT_TYPE), set(&oid(TST_INFO))]),
             sequence(&[oid(MESSAGE_DIGEST), set(&octets(&[6; 32]))]),
         ];
+        let version = if self.signer.first() == Some(&0x80) {
+            3
+        } else {
+            1
+        };
         let signer = sequence(&[
-            integer(1),
+            integer(version),
             self.signer.clone(),
             self.digest_algorithm.clone(),
             encode(asn1::CONTEXT_0, &attributes.concat()),

@@ -136,8 +136,14 @@ impl Token {
             .identifier
             .clone()
             .unwrap_or_else(|| sequence(&[name(issuer), integer(serial)]));
+        // RFC 5652 §5.3: a key identifier is of version 3.
+        let version = if identifier.first() == Some(&0x80) {
+            3
+        } else {
+            1
+        };
         let mut signer_info = vec![
-            integer(1),
+            integer(version),
             identifier,
             self.signer.hash_algorithm(),
             implicit,

@@ -253,11 +253,13 @@ fn body(entry: &TransparencyLogEntry) -> Part<BodyFacts> {
             digest,
             signature,
             verifier,
+            ..
         } => ("signed content", digest, signature, verifier),
         LogBody::Dsse {
             payload_hash,
             signature,
             verifier,
+            ..
         } => ("payload", payload_hash, signature, verifier),
     };
     let (verifier, der) = match &verifier {

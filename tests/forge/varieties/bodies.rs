@@ -120,7 +120,7 @@ fn bodies() {
                         json!("PKIX_ECDSA_P384_SHA_384");
                 };
             }),
-            PASSES,
+            "log-entry-mismatch",
         ),
         Case(
             "key-details-unknown-v2",
@@ -131,7 +131,7 @@ fn bodies() {
                         json!("NONE_OF_THEM");
                 };
             }),
-            PASSES,
+            "log-body-malformed",
         ),
         Case(
             "key-of-the-certificate-v2",

@@ -66,7 +66,7 @@ fn statements() {
             "predicate-text",
             Forge::envelope2,
             Before(|forge| restate(forge, r#""predicate":{}"#, r#""predicate":"x""#)),
-            PASSES,
+            "statement-malformed",
         ),
         Case(
             "subject-in-capitals",
