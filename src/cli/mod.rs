@@ -38,11 +38,11 @@ pub struct Cli {
     command: Command,
 
     /// Write what would go to standard output to this file, replacing it.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", display_order = 900)]
     output_file: Option<PathBuf>,
 
     /// Say nothing on standard error but errors and warnings.
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, display_order = 901)]
     quiet: bool,
 }
 

@@ -4,12 +4,12 @@
 mod document;
 mod text;
 
+use crate::diagnostic::shell_option;
 use crate::flow::inspect::bundle::{BundleFacts, EntryFacts};
 use crate::flow::inspect::certificate::{CertificateFacts, Signer};
 use crate::flow::inspect::part::cut;
 use crate::flow::inspect::{Inspected, Shown};
 use crate::output::human::plain;
-use crate::verify::error::shell_quoted;
 
 pub use document::document;
 pub use text::text;
@@ -38,13 +38,12 @@ fn notice(inspected: &[Inspected]) -> Option<&'static str> {
 /// they would accept another.
 fn flags(signer: &Signer) -> Option<String> {
     let survives = |text: &String| plain(text) == *text && cut(text) == *text;
-    (survives(&signer.identity) && survives(&signer.issuer)).then(|| {
-        format!(
-            "--certificate-identity {} --certificate-oidc-issuer {}",
-            shell_quoted(&signer.identity),
-            shell_quoted(&signer.issuer)
-        )
-    })
+    if !survives(&signer.identity) || !survives(&signer.issuer) {
+        return None;
+    }
+    let identity = shell_option("--certificate-identity", &signer.identity)?;
+    let issuer = shell_option("--certificate-oidc-issuer", &signer.issuer)?;
+    Some(format!("{identity} {issuer}"))
 }
 
 /// Whether a certificate could name a signer: it may not issue others, or says something that Fulcio says.

@@ -9,8 +9,7 @@ use x509_cert::ext::pkix::{
 
 use super::part::{List, Part, cut, unreadable};
 use crate::crypto::certificate::{SCT_LIST, SUBJECT_ALT_NAME, name_text};
-use crate::crypto::key::KeyKind;
-use crate::crypto::{Certificate, Digest, PublicKey, TimeRange, UnixTime};
+use crate::crypto::{Certificate, Digest, TimeRange, UnixTime};
 use crate::format::certificate_identity::{self, CertificateIdentity};
 use crate::format::sct;
 
@@ -158,7 +157,7 @@ impl CertificateFacts {
             issuer: shown_name(certificate.issuer()),
             serial: hex::encode(certificate.serial()),
             validity: certificate.validity(),
-            key: kind(certificate.public_key()),
+            key: certificate.public_key().kind().name(),
             key_fingerprint: certificate.public_key().fingerprint(),
             is_ca: certificate.is_ca(),
             key_usage: key_usage(certificate),
@@ -192,16 +191,6 @@ impl CertificateFacts {
                 })
                 .collect(),
         }
-    }
-}
-
-fn kind(key: &PublicKey) -> &'static str {
-    match key.kind() {
-        KeyKind::EcdsaP256 => "ECDSA P-256",
-        KeyKind::EcdsaP384 => "ECDSA P-384",
-        KeyKind::EcdsaP521 => "ECDSA P-521",
-        KeyKind::Rsa => "RSA",
-        KeyKind::Ed25519 => "Ed25519",
     }
 }
 

@@ -72,11 +72,8 @@ fn one(inspected: &Inspected) -> Value {
             others = facts
                 .others
                 .iter()
-                .map(|(manifest, error)| {
-                    json!({
-                        "manifestDigest": manifest.to_string(),
-                        "reason": { "code": error.code(), "message": error.to_string() },
-                    })
+                .map(|(manifest, reason)| {
+                    json!({ "manifestDigest": manifest.to_string(), "reason": error(reason) })
                 })
                 .collect();
             Some("image")
