@@ -26,13 +26,15 @@ pub enum Exit {
     NoCertificate = 13,
     /// The identity token is missing, malformed, expired or meant for somebody else.
     Token = 14,
+    /// No rule of the policy file is about the image or file.
+    NoRule = 15,
     /// The signature does not verify.
     SignatureInvalid = 20,
     /// The signature is for other content.
     ContentMismatch = 21,
     /// A bundle or envelope breaks its format.
     Malformed = 22,
-    /// Trusted root or signing config is missing, malformed or has no usable service.
+    /// Trusted root, signing config or policy file is malformed, or has no usable service.
     TrustMaterial = 30,
     /// The certificate or its chain is refused.
     Certificate = 31,

@@ -4,6 +4,7 @@
 mod arguments;
 mod attach;
 mod inspect;
+mod policy;
 mod policy_arguments;
 mod sandbox;
 mod schema;
@@ -54,6 +55,7 @@ enum Command {
     VerifyBlob(Box<verify_blob::VerifyBlobArguments>),
     Inspect(inspect::InspectArguments),
     Attach(attach::AttachArguments),
+    Policy(policy::PolicyArguments),
     SigningConfig(signing_config::SigningConfigArguments),
     TrustedRoot(trusted_root::TrustedRootArguments),
     Sandbox(sandbox::SandboxArguments),
@@ -98,6 +100,11 @@ pub(crate) fn fail(error: &dyn Diagnostic) -> Exit {
 pub(crate) fn refuse(error: &dyn Diagnostic, accepting: Option<&str>) -> Exit {
     output::note(output::human::refusal(error, accepting));
     error.exit()
+}
+
+/// Puts an error on the heap, where one of several kinds is meant.
+pub(crate) fn boxed(error: impl Diagnostic + 'static) -> Box<dyn Diagnostic> {
+    Box::new(error)
 }
 
 /// Ends a command that failed as a whole: the error for people, and the document for machines.
@@ -153,6 +160,7 @@ pub fn main() -> Exit {
         Command::VerifyBlob(arguments) => verify_blob::run(*arguments, &context),
         Command::Inspect(arguments) => inspect::run(arguments, &context),
         Command::Attach(arguments) => attach::run(arguments, &context),
+        Command::Policy(arguments) => policy::run(arguments, &context),
         Command::SigningConfig(arguments) => signing_config::run(arguments, &context),
         Command::TrustedRoot(arguments) => trusted_root::run(arguments, &context),
         Command::Sandbox(arguments) => sandbox::run(arguments, &context),

@@ -7,13 +7,16 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::arguments::{Typed, UsageError};
+use super::boxed;
 use crate::crypto::PublicKey;
-use crate::diagnostic::{shell_option, shell_quoted};
+use crate::diagnostic::{Diagnostic, shell_option, shell_quoted};
+use crate::flow::policy::read_policy;
 use crate::format::certificate_identity::claim_names;
 use crate::format::limits;
 use crate::host::files::read_bounded;
 use crate::verify::error::signer_options;
 use crate::verify::policy::{ClaimMatcher, ValueMatcher};
+use crate::verify::policy_file::Expectation;
 use crate::verify::{
     ExpectedContent, ExpectedSigner, IdentityMatcher, Policy, Thresholds, VerifyError, Waiver,
 };
@@ -299,6 +302,47 @@ impl EvidenceArguments {
             }
         }
         Ok(policy)
+    }
+}
+
+/// A policy file, in place of all that says whom and what is expected.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Who must have signed")]
+pub(crate) struct PolicyFileArguments {
+    /// Trust policy: rules that say who signs which images and files. All that match must be met; what none
+    /// matches is refused.
+    #[arg(long, value_name = "FILE", conflicts_with_all = [
+        "certificate_identity", "certificate_identity_regexp", "certificate_oidc_issuer",
+        "certificate_oidc_issuer_regexp", "certificate_claim", "certificate_github_workflow_trigger",
+        "certificate_github_workflow_sha", "certificate_github_workflow_name",
+        "certificate_github_workflow_repository", "certificate_github_workflow_ref", "key",
+        "log_threshold", "timestamp_threshold", "sct_threshold",
+    ])]
+    pub policy: Option<PathBuf>,
+}
+
+impl PolicyFileArguments {
+    /// Reads the policy, with the checks left out that the command line asks to leave out.
+    pub fn rules(
+        path: &std::path::Path,
+        evidence: &EvidenceArguments,
+    ) -> Result<Expectation, Box<dyn Diagnostic>> {
+        let mut file = read_policy(path).map_err(boxed)?;
+        let waivers = [
+            (evidence.insecure_ignore_tlog, Waiver::TransparencyLog),
+            (
+                evidence.insecure_ignore_sct,
+                Waiver::SignedCertificateTimestamp,
+            ),
+        ];
+        for (_, waiver) in waivers.iter().filter(|(asked, _)| *asked) {
+            let conflict = || UsageError::Conflict {
+                what: "a rule of the policy has a threshold for a check that is to be left out",
+                hint: "leave out the option, or the threshold",
+            };
+            file = file.waive(*waiver).map_err(|_| boxed(conflict()))?;
+        }
+        Ok(Expectation::Rules(file))
     }
 }
 

@@ -5,9 +5,12 @@ use clap::Args;
 use super::arguments::{
     AnnotationArguments, RegistryArguments, TrustArguments, UsageError, images,
 };
-use super::policy_arguments::{EvidenceArguments, IdentityArguments, accepting_command};
-use super::{Context, fail, fail_with, finish, refuse, run_async};
-use crate::diagnostic::Exit;
+use super::policy_arguments::{
+    EvidenceArguments, IdentityArguments, PolicyFileArguments, accepting_command,
+};
+use super::{Context, boxed, fail, fail_with, finish, refuse, run_async};
+use crate::diagnostic::{Diagnostic, Exit};
+use crate::flow::rules::Unmet;
 use crate::flow::trust;
 use crate::flow::verify_image::{
     ImageError, ImageRequest, ImageVerdict, claimed_signers, verify_images,
@@ -15,8 +18,9 @@ use crate::flow::verify_image::{
 use crate::net::HttpClient;
 use crate::net::registry::{ImageReference, RegistryClient, RegistryError};
 use crate::output::human::{self, plain};
-use crate::output::{Format, Output, document, explain, note};
+use crate::output::{Format, Output, document, explain, note, policy};
 use crate::verify::ExpectedContent;
+use crate::verify::policy_file::Expectation;
 
 /// Verify that images are signed by the identities you expect.
 ///
@@ -32,6 +36,9 @@ pub(crate) struct VerifyArguments {
 
     #[command(flatten)]
     identity: IdentityArguments,
+
+    #[command(flatten)]
+    policy_file: PolicyFileArguments,
 
     #[command(flatten)]
     annotations: AnnotationArguments,
@@ -61,21 +68,15 @@ pub(crate) fn run(arguments: VerifyArguments, context: &Context) -> Exit {
     };
     let http = HttpClient::new();
     let registry = arguments.registry.client(&http);
-    let policy = arguments.annotations.map().and_then(|annotations| {
-        let content = ExpectedContent::Signature { annotations };
-        arguments
-            .evidence
-            .apply(arguments.identity.policy(content)?)
-    });
-    let policy = match policy {
-        Ok(policy) => policy,
-        Err(error) => {
-            if !matches!(error, UsageError::NoIdentity { .. }) {
-                return fail_with(output, "verify", &error);
-            }
+    let expectation = match arguments.expectation() {
+        Ok(expectation) => expectation,
+        Err(Unexpected::Nobody(error)) => {
             let claimed = run_async(show_claimed(&registry, &references));
             output.document(&document::claimed("verify", &error, &claimed));
             return finish(output, fail(&error));
+        }
+        Err(Unexpected::Unusable(error)) => {
+            return fail_with(output, "verify", error.as_ref());
         }
     };
     let trust = match trust::trusted_root(&arguments.trust.source()) {
@@ -86,7 +87,7 @@ pub(crate) fn run(arguments: VerifyArguments, context: &Context) -> Exit {
         output.warn(warning);
     }
     let request = ImageRequest {
-        policy: &policy,
+        expectation: &expectation,
         trust: &trust,
         explain: arguments.evidence.explain,
     };
@@ -94,10 +95,40 @@ pub(crate) fn run(arguments: VerifyArguments, context: &Context) -> Exit {
     show(output, &verdicts, &arguments)
 }
 
+/// Why nobody is expected.
+enum Unexpected {
+    /// Nobody was named.
+    Nobody(UsageError),
+    /// What was named cannot be used.
+    Unusable(Box<dyn Diagnostic>),
+}
+
 impl VerifyArguments {
+    /// Returns whom and what the arguments expect.
+    fn expectation(&self) -> Result<Expectation, Unexpected> {
+        if let Some(path) = &self.policy_file.policy {
+            if !self.annotations.annotations.is_empty() {
+                return Err(Unexpected::Unusable(boxed(UsageError::Conflict {
+                    what: "annotations are given beside a policy file",
+                    hint: "ask for annotations in a rule of the policy",
+                })));
+            }
+            let rules = PolicyFileArguments::rules(path, &self.evidence);
+            return rules.map_err(Unexpected::Unusable);
+        }
+        let policy = self.annotations.map().and_then(|annotations| {
+            let content = ExpectedContent::Signature { annotations };
+            self.evidence.apply(self.identity.policy(content)?)
+        });
+        policy.map(Expectation::from).map_err(|error| match error {
+            UsageError::NoIdentity { .. } => Unexpected::Nobody(error),
+            error => Unexpected::Unusable(boxed(error)),
+        })
+    }
+
     /// Returns the command that would accept whoever signed an image, if that is all that keeps it out.
     fn accepting(&self, verdict: &ImageVerdict) -> Option<String> {
-        let Some(ImageError::Refused(error)) = &verdict.error else {
+        let Some(ImageError::Unmet(Unmet::Refused(error))) = &verdict.error else {
             return None;
         };
         let mut others = self.trust.words();
@@ -166,6 +197,9 @@ fn show(mut output: Output, verdicts: &[ImageVerdict], arguments: &VerifyArgumen
         if let Some(error) = &verdict.error {
             let accepting = arguments.accepting(verdict);
             exit = exit.worst(refuse(error, accepting.as_deref()));
+            for line in policy::unmet(&verdict.rules) {
+                note(line);
+            }
             if verdict.refused.len() > 1 {
                 note("what is attached:");
                 for line in human::refusals(verdict).iter().take(20) {

@@ -1,20 +1,23 @@
 //! `keyless verify-blob`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::arguments::{TrustArguments, UsageError};
-use super::policy_arguments::{EvidenceArguments, IdentityArguments, accepting_command};
+use super::policy_arguments::{
+    EvidenceArguments, IdentityArguments, PolicyFileArguments, accepting_command,
+};
 use super::{Context, fail, finish, refuse};
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::sign_blob::BlobSource;
 use crate::flow::trust;
 use crate::flow::verify_blob::{VerifyBlobError, find_bundle, read_bundle, verify_blob};
+use crate::flow::verify_blob_rules::{BlobRequest, verify_blob_by_rules};
 use crate::format::bundle::KeyMaterial;
 use crate::format::certificate_identity::CertificateIdentity;
 use crate::output::human::{self, plain};
-use crate::output::{Format, Output, document, explain, failure, note};
+use crate::output::{Format, Output, document, explain, failure, note, policy};
 use crate::verify::{ExpectedContent, Explanation};
 
 /// Verify a file against its bundle. Needs no network.
@@ -27,17 +30,21 @@ pub(crate) struct VerifyBlobArguments {
     #[arg(value_name = "FILE")]
     file: String,
 
-    /// The bundle. Without it: FILE.sigstore.json, then FILE.sigstore.
+    /// The bundle. Without it: FILE.sigstore.json, then FILE.sigstore. Repeatable with --policy, whose rules
+    /// may ask for several.
     #[arg(long, value_name = "FILE")]
-    bundle: Option<PathBuf>,
+    bundle: Vec<PathBuf>,
 
     /// Accept an in-toto statement about the file too, whatever its predicate says. Without it, only a
     /// signature over the file itself.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "policy")]
     any_statement: bool,
 
     #[command(flatten)]
     identity: IdentityArguments,
+
+    #[command(flatten)]
+    policy_file: PolicyFileArguments,
 
     #[command(flatten)]
     evidence: EvidenceArguments,
@@ -58,7 +65,17 @@ pub(crate) fn run(arguments: VerifyBlobArguments, context: &Context) -> Exit {
         Err(exit) => return exit,
     };
     let blob = BlobSource::parse(&arguments.file);
-    let bundle = match find_bundle(&blob, arguments.bundle.as_deref()) {
+    if let Some(path) = &arguments.policy_file.policy {
+        return run_rules(&arguments, path, &blob, output);
+    }
+    if arguments.bundle.len() > 1 {
+        let error = UsageError::Conflict {
+            what: "several bundles are given without a policy file",
+            hint: "one bundle is judged at a time; rules of a policy may ask for several",
+        };
+        return fail_with(output, &error);
+    }
+    let bundle = match find_bundle(&blob, arguments.bundle.first().map(PathBuf::as_path)) {
         Ok(bundle) => bundle,
         Err(error) => return fail_with(output, &error),
     };
@@ -67,8 +84,8 @@ pub(crate) fn run(arguments: VerifyBlobArguments, context: &Context) -> Exit {
     } else {
         ExpectedContent::ArtifactSignature
     };
-    let policy = arguments.identity.policy(content);
-    let policy = match policy.and_then(|policy| arguments.evidence.apply(policy)) {
+    let expected = arguments.identity.policy(content);
+    let expected = match expected.and_then(|policy| arguments.evidence.apply(policy)) {
         Ok(policy) => policy,
         Err(error) => {
             if let (UsageError::NoIdentity { .. }, Ok((bundle, _))) = (&error, read_bundle(&bundle))
@@ -97,7 +114,7 @@ pub(crate) fn run(arguments: VerifyBlobArguments, context: &Context) -> Exit {
     }
     let mut explanation = None;
     let told = arguments.evidence.explain.then_some(&mut explanation);
-    match verify_blob(&blob, &bundle, &trust, &policy, told) {
+    match verify_blob(&blob, &bundle, &trust, &expected, told) {
         Ok(verdict) => {
             output.line(format!("verified {}", plain(&arguments.file)));
             for line in human::verified(&verdict.verified) {
@@ -120,6 +137,51 @@ pub(crate) fn run(arguments: VerifyBlobArguments, context: &Context) -> Exit {
     }
 }
 
+/// Judges by the rules of a policy file.
+fn run_rules(
+    arguments: &VerifyBlobArguments,
+    path: &Path,
+    blob: &BlobSource,
+    mut output: Output,
+) -> Exit {
+    let expectation = match PolicyFileArguments::rules(path, &arguments.evidence) {
+        Ok(expectation) => expectation,
+        Err(error) => return fail_with(output, error.as_ref()),
+    };
+    let trust = match trust::trusted_root(&arguments.trust.source()) {
+        Ok(trust) => trust,
+        Err(error) => return fail_with(output, &error),
+    };
+    for warning in &trust.warnings {
+        output.warn(warning);
+    }
+    let request = BlobRequest {
+        expectation: &expectation,
+        trust: &trust,
+        explain: arguments.evidence.explain,
+    };
+    let verdict = match verify_blob_by_rules(blob, &arguments.bundle, &request) {
+        Ok(verdict) => verdict,
+        Err(error) => return fail_with(output, &error),
+    };
+    output.document(&policy::blob_document(&arguments.file, &verdict));
+    let Some(error) = &verdict.error else {
+        output.line(format!("verified {}", plain(&arguments.file)));
+        for line in policy::blob_bundles(&verdict) {
+            output.line(line);
+        }
+        return finish(output, Exit::Accepted);
+    };
+    for line in policy::blob_explained(&verdict) {
+        note(line);
+    }
+    let exit = fail(error);
+    for line in policy::unmet(&verdict.rules) {
+        note(line);
+    }
+    finish(output, exit)
+}
+
 /// Ends a command that came to no verdict.
 fn fail_with(output: Output, error: &dyn Diagnostic) -> Exit {
     fail_told(output, error, None, None)
@@ -134,6 +196,8 @@ fn fail_told(
     let mut document = failure(COMMAND, error);
     document["acceptingCommand"] = accepting.clone().into();
     document["checks"] = document::checks(explanation);
+    document["rules"] = policy::verdicts_json(&[]);
+    document["refused"] = Vec::<()>::new().into();
     output.document(&document);
     let exit = refuse(error, accepting.as_deref());
     finish(output, exit)
@@ -146,7 +210,7 @@ impl VerifyBlobArguments {
             return None;
         };
         let mut others = self.trust.words();
-        if let Some(bundle) = &self.bundle {
+        for bundle in &self.bundle {
             others.push(("--bundle", Some(bundle.display().to_string())));
         }
         if self.any_statement {

@@ -250,7 +250,7 @@ impl Judge<'_> {
         };
         let policy = Policy::identities(vec![matcher], content).expect("one matcher is not none");
         let request = ImageRequest {
-            policy: &policy,
+            expectation: &policy.into(),
             trust: &self.trust,
             explain: false,
         };

@@ -148,6 +148,27 @@ pub async fn discover_all<T>(
     search(registry, image, budget, other_type, judge).await
 }
 
+/// Finds an image's signature bundles, and attestations of these predicate types: requests as [`discover`].
+///
+/// # Errors
+/// As [`discover`].
+pub async fn discover_wanted<T>(
+    registry: &RegistryClient,
+    image: &DigestReference,
+    budget: &Budget,
+    predicate_types: &[&str],
+    judge: impl Fn(FoundBundle) -> T,
+) -> Result<Discovery<T>, RegistryError> {
+    let unwanted = |descriptor: &Descriptor| {
+        attestation(descriptor).filter(|_| {
+            let said = descriptor.annotations.get(ANNOTATION_PREDICATE_TYPE);
+            !said.is_some_and(|said| predicate_types.contains(&said.as_str()))
+        })
+    };
+    let passed_over = |descriptor: &Descriptor| other_type(descriptor).or(unwanted(descriptor));
+    search(registry, image, budget, passed_over, judge).await
+}
+
 async fn search<T>(
     registry: &RegistryClient,
     image: &DigestReference,

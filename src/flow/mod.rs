@@ -8,12 +8,16 @@ pub mod discover;
 pub mod event;
 pub mod identity;
 pub mod inspect;
+pub mod policy;
+pub mod policy_init;
 pub mod publish;
+pub mod rules;
 pub mod sign;
 pub mod sign_blob;
 pub mod sign_image;
 pub mod trust;
 pub mod verify_blob;
+pub mod verify_blob_rules;
 pub mod verify_image;
 
 pub use event::{Event, Reporter};

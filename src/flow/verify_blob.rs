@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use crate::crypto::key::KeyKind;
 use crate::crypto::{Digest, HashAlgorithm};
 use crate::diagnostic::{Diagnostic, Exit};
+use crate::flow::rules::RuleError;
 use crate::flow::sign_blob::{BlobError, BlobSource};
 use crate::format::bundle::{Bundle, BundleError, KeyMaterial};
 use crate::format::limits;
 use crate::host::files::{FileError, read_bounded};
 use crate::trust::TrustedRoot;
+use crate::verify::policy_file::NoRule;
 use crate::verify::signature::needed_hashes;
 use crate::verify::{
     Artifact, ExpectedSigner, Explanation, Policy, VerifiedBundle, Verifier, VerifyError,
@@ -43,6 +45,12 @@ pub enum VerifyBlobError {
     /// The bundle was judged and refused.
     #[error("{0}")]
     Refused(#[from] VerifyError),
+    /// The policy file has no rule for the file.
+    #[error("{0}")]
+    NoRule(#[from] NoRule),
+    /// A rule of the policy file is not met.
+    #[error("{0}")]
+    Rule(#[from] Box<RuleError>),
 }
 
 impl Diagnostic for VerifyBlobError {
@@ -53,6 +61,8 @@ impl Diagnostic for VerifyBlobError {
             VerifyBlobError::NoBundle { .. } => "no-signature",
             VerifyBlobError::Bundle { error, .. } => error.code(),
             VerifyBlobError::Refused(error) => error.code(),
+            VerifyBlobError::NoRule(error) => error.code(),
+            VerifyBlobError::Rule(error) => error.code(),
         }
     }
 
@@ -63,6 +73,8 @@ impl Diagnostic for VerifyBlobError {
             VerifyBlobError::NoBundle { .. } => Exit::NoSignature,
             VerifyBlobError::Bundle { error, .. } => error.exit(),
             VerifyBlobError::Refused(error) => error.exit(),
+            VerifyBlobError::NoRule(error) => error.exit(),
+            VerifyBlobError::Rule(error) => error.exit(),
         }
     }
 
@@ -76,6 +88,8 @@ impl Diagnostic for VerifyBlobError {
                 .collect(),
             VerifyBlobError::Bundle { error, .. } => error.details(),
             VerifyBlobError::Refused(error) => error.details(),
+            VerifyBlobError::NoRule(error) => error.details(),
+            VerifyBlobError::Rule(error) => error.details(),
         }
     }
 
@@ -86,6 +100,8 @@ impl Diagnostic for VerifyBlobError {
             VerifyBlobError::NoBundle { .. } => Some("name the bundle with --bundle".to_owned()),
             VerifyBlobError::Bundle { error, .. } => error.hint(),
             VerifyBlobError::Refused(error) => error.hint(),
+            VerifyBlobError::NoRule(error) => error.hint(),
+            VerifyBlobError::Rule(error) => error.hint(),
         }
     }
 }
@@ -164,7 +180,7 @@ pub fn verify_blob(
     let kind = match (&bundle.key_material, policy.signer()) {
         (KeyMaterial::Certificate(leaf), _) => leaf.public_key().kind(),
         (KeyMaterial::PublicKey { .. }, ExpectedSigner::Key(key)) => key.kind(),
-        (KeyMaterial::PublicKey { .. }, ExpectedSigner::Identities(_)) => KeyKind::EcdsaP256,
+        (KeyMaterial::PublicKey { .. }, _) => KeyKind::EcdsaP256,
     };
     let algorithms: Vec<HashAlgorithm> = needed_hashes(&bundle.content, kind);
     let digests = blob.digests(&algorithms)?;

@@ -4,12 +4,16 @@ use futures_util::future::join_all;
 
 use crate::crypto::Digest;
 use crate::diagnostic::{Diagnostic, Exit};
-use crate::flow::discover::{Budget, FindError, discover};
-use crate::format::bundle::{Bundle, KeyMaterial};
+use crate::flow::discover::{Budget, FindError, Found, discover, discover_wanted};
+use crate::flow::rules::{
+    Judged, MetBy, OtherRule, Reason, RuleError, RuleJudgement, RuleVerdict, Summary, Unmet, judge,
+};
+use crate::format::bundle::KeyMaterial;
 use crate::format::certificate_identity::CertificateIdentity;
 use crate::net::registry::{DigestReference, ImageReference, RegistryClient, RegistryError};
 use crate::trust::TrustedRoot;
-use crate::verify::{Artifact, Explanation, Policy, VerifiedBundle, Verifier, VerifyError};
+use crate::verify::policy_file::{Expectation, NoRule, Required};
+use crate::verify::{Artifact, Explanation, VerifiedBundle, Verifier, VerifyError};
 
 /// What one image's verdict is.
 #[derive(Debug)]
@@ -18,10 +22,12 @@ pub struct ImageVerdict {
     pub given: String,
     /// What it pointed to, if that is known.
     pub image: Option<DigestReference>,
-    /// Signatures that hold.
+    /// Signatures that hold; none where the image is refused.
     pub accepted: Vec<AcceptedSignature>,
     /// Everything else that was attached, the most telling first.
     pub refused: Vec<RefusedSignature>,
+    /// The rules of the policy file that are about the image; empty where none is used.
+    pub rules: Vec<RuleVerdict>,
     /// Why there is no verdict, or no signature.
     pub error: Option<ImageError>,
 }
@@ -35,8 +41,10 @@ pub struct AcceptedSignature {
     pub bundle: Digest,
     /// The verdict.
     pub verified: VerifiedBundle,
-    /// Its checks, where they were asked for.
+    /// Its checks, where they were asked for and no policy file is used.
     pub explanation: Option<Explanation>,
+    /// What it is to each rule; empty where no policy file is used.
+    pub rules: Vec<RuleJudgement>,
 }
 
 /// A referrer that is not accepted, and why.
@@ -46,8 +54,10 @@ pub struct RefusedSignature {
     pub manifest: Digest,
     /// Why.
     pub reason: Refusal,
-    /// The checks that were made, where they were asked for.
+    /// The checks that were made, where they were asked for and no policy file is used.
     pub explanation: Option<Explanation>,
+    /// What it is to each rule; empty where no policy file is used, or it could not be judged.
+    pub rules: Vec<RuleJudgement>,
 }
 
 /// Why a referrer is not accepted.
@@ -57,14 +67,16 @@ pub enum Refusal {
     Find(FindError),
     /// It was judged and refused.
     Verify(VerifyError),
+    /// It meets a rule, and another rule is not met.
+    OtherRule(OtherRule),
 }
 
 impl Refusal {
     fn rank(&self) -> u8 {
         match self {
-            Refusal::Verify(error) => error.rank(),
-            Refusal::Find(FindError::Registry(_)) => 2,
-            Refusal::Find(_) => 0,
+            Refusal::Verify(error) => Reason::Verify(error).rank(),
+            Refusal::Find(error) => Reason::Find(error).rank(),
+            Refusal::OtherRule(_) => 0,
         }
     }
 }
@@ -75,70 +87,43 @@ pub enum ImageError {
     /// The registry could not be asked.
     #[error("{0}")]
     Registry(#[from] RegistryError),
-    /// Nothing is attached that is a signature.
-    #[error("no signature")]
-    NoSignature {
-        /// Attestations that are attached: their number.
-        attestations: usize,
-        /// Other referrers.
-        others: usize,
-    },
-    /// Signatures are attached and none is accepted; the most telling refusal.
+    /// The policy file has no rule for it.
     #[error("{0}")]
-    Refused(VerifyError),
-    /// Nothing is accepted and something could not be read, so that there is no verdict.
-    #[error("a signature could not be read: {0}")]
-    Unreadable(String, &'static str, Exit),
+    NoRule(#[from] NoRule),
+    /// Nothing attached is what is asked for.
+    #[error("{0}")]
+    Unmet(#[from] Unmet),
+    /// A rule of the policy file is not met.
+    #[error("{0}")]
+    Rule(#[from] Box<RuleError>),
+}
+
+impl ImageError {
+    fn diagnostic(&self) -> &dyn Diagnostic {
+        match self {
+            ImageError::Registry(error) => error,
+            ImageError::NoRule(error) => error,
+            ImageError::Unmet(error) => error,
+            ImageError::Rule(error) => error.as_ref(),
+        }
+    }
 }
 
 impl Diagnostic for ImageError {
     fn code(&self) -> &'static str {
-        match self {
-            ImageError::Registry(error) => error.code(),
-            ImageError::NoSignature { .. } => "no-signature",
-            ImageError::Refused(error) => error.code(),
-            ImageError::Unreadable(_, code, _) => code,
-        }
+        self.diagnostic().code()
     }
 
     fn exit(&self) -> Exit {
-        match self {
-            ImageError::Registry(error) => error.exit(),
-            ImageError::NoSignature { .. } => Exit::NoSignature,
-            ImageError::Refused(error) => error.exit(),
-            ImageError::Unreadable(_, _, exit) => *exit,
-        }
+        self.diagnostic().exit()
     }
 
     fn details(&self) -> Vec<(&'static str, String)> {
-        match self {
-            ImageError::Registry(error) => error.details(),
-            ImageError::NoSignature {
-                attestations,
-                others,
-            } if attestations + others > 0 => {
-                vec![(
-                    "found",
-                    format!("{attestations} attestations, {others} other referrers"),
-                )]
-            }
-            ImageError::Refused(error) => error.details(),
-            _ => Vec::new(),
-        }
+        self.diagnostic().details()
     }
 
     fn hint(&self) -> Option<String> {
-        match self {
-            ImageError::Registry(error) => error.hint(),
-            ImageError::Refused(error) => error.hint(),
-            ImageError::NoSignature {
-                attestations: 1.., ..
-            } => {
-                Some("an attestation says something about an image; it does not sign it".to_owned())
-            }
-            ImageError::NoSignature { .. } => Some("sign it with `keyless sign`".to_owned()),
-            ImageError::Unreadable(..) => None,
-        }
+        self.diagnostic().hint()
     }
 }
 
@@ -156,7 +141,7 @@ impl ImageVerdict {
 #[derive(Debug)]
 pub struct ImageRequest<'a> {
     /// Whom and what to accept.
-    pub policy: &'a Policy,
+    pub expectation: &'a Expectation,
     /// Authorities and logs.
     pub trust: &'a TrustedRoot,
     /// Whether every check is to be told.
@@ -165,23 +150,11 @@ pub struct ImageRequest<'a> {
 
 /// What all images of a run share.
 struct Judge<'a> {
-    policy: &'a Policy,
+    expectation: &'a Expectation,
     explain: bool,
     verifier: Verifier<'a>,
     budget: Budget,
 }
-
-impl Judge<'_> {
-    fn verdict(&self, bundle: &Bundle, artifact: &Artifact) -> Judged {
-        if self.explain {
-            let (verified, explanation) = self.verifier.explain(bundle, artifact, self.policy);
-            return (verified, Some(explanation));
-        }
-        (self.verifier.verify(bundle, artifact, self.policy), None)
-    }
-}
-
-type Judged = (Result<VerifiedBundle, VerifyError>, Option<Explanation>);
 
 /// Judges every image; a fault of one does not keep the others from their verdict.
 pub async fn verify_images(
@@ -190,7 +163,7 @@ pub async fn verify_images(
     request: &ImageRequest<'_>,
 ) -> Vec<ImageVerdict> {
     let judge = Judge {
-        policy: request.policy,
+        expectation: request.expectation,
         explain: request.explain,
         verifier: Verifier::new(request.trust),
         budget: Budget::default(),
@@ -203,7 +176,7 @@ pub async fn verify_images(
     .await
 }
 
-async fn pin(
+pub(super) async fn pin(
     registry: &RegistryClient,
     reference: &ImageReference,
 ) -> Result<DigestReference, RegistryError> {
@@ -223,6 +196,7 @@ async fn verify_image(
         image: None,
         accepted: Vec::new(),
         refused: Vec::new(),
+        rules: Vec::new(),
         error: None,
     };
     if let Err(error) = verify_attached(registry, reference, judge, &mut verdict).await {
@@ -231,97 +205,119 @@ async fn verify_image(
     verdict
 }
 
+/// A bundle's digest, and what it is to each requirement.
+type JudgedBundle = (Digest, Vec<Judged>);
+
 async fn verify_attached(
     registry: &RegistryClient,
     reference: &ImageReference,
-    judge: &Judge<'_>,
+    shared: &Judge<'_>,
     verdict: &mut ImageVerdict,
 ) -> Result<(), ImageError> {
+    let repository = reference.repository();
+    let required = shared
+        .expectation
+        .of_image(repository.registry(), repository.name())?;
     let image = pin(registry, reference).await?;
     verdict.image = Some(image.clone());
     let artifact = Artifact::from_digest(image.digest());
-    let discovery = discover(registry, &image, &judge.budget, |found| {
-        (found.digest, judge.verdict(&found.bundle, &artifact))
+    let wanted = required.predicate_types();
+    let discovery = discover_wanted(registry, &image, &shared.budget, &wanted, |found| {
+        let (bundle, explain) = (&found.bundle, shared.explain);
+        let judged = judge(&shared.verifier, bundle, &artifact, &required, explain);
+        (found.digest, judged)
     })
     .await?;
+    let rules = RuleVerdict::of_each(&required, |i| what_is_found(i, &discovery.found));
+    let unmet = RuleError::of(&rules);
+    let is_empty = discovery.found.is_empty();
     for found in discovery.found {
-        let (reason, explanation) = match found.outcome {
-            Ok((bundle, (Ok(verified), explanation))) => {
-                let manifest = Some(found.manifest);
-                verdict.accepted.push(AcceptedSignature {
-                    manifest,
-                    bundle,
-                    verified,
-                    explanation,
-                });
-                continue;
-            }
-            Ok((_, (Err(error), explanation))) => (Refusal::Verify(error), explanation),
-            Err(error) => (Refusal::Find(error), None),
-        };
-        verdict.refused.push(RefusedSignature {
-            manifest: found.manifest,
-            reason,
-            explanation,
-        });
+        sort_in(found, &required, unmet.is_none(), verdict);
     }
     verdict
         .refused
         .sort_by_key(|refused| std::cmp::Reverse(refused.reason.rank()));
-    if !verdict.accepted.is_empty() {
-        return Ok(());
+    if required.by_rules() {
+        verdict.rules = rules;
     }
-    refuse(registry, &image, reference, discovery.cut, &verdict.refused).await
-}
-
-/// Says why no signature was accepted.
-async fn refuse(
-    registry: &RegistryClient,
-    image: &DigestReference,
-    reference: &ImageReference,
-    cut: Option<RegistryError>,
-    refused: &[RefusedSignature],
-) -> Result<(), ImageError> {
-    if let Some(cut) = cut {
+    let Some(unmet) = unmet else {
+        return Ok(());
+    };
+    if let Some(cut) = discovery.cut {
         return Err(cut.into());
     }
-    let judged = refused.iter().find_map(|refused| match &refused.reason {
-        Refusal::Verify(error) if error.exit() != Exit::NoSignature => Some(error),
-        _ => None,
-    });
-    if let Some(error) = judged {
-        return Err(ImageError::Refused(error.clone()));
-    }
-    let unreadable = refused.iter().find_map(|refused| match &refused.reason {
-        Refusal::Find(FindError::Registry(error)) => {
-            Some((error.to_string(), error.code(), error.exit()))
-        }
-        Refusal::Find(FindError::Bundle(error)) => {
-            Some((error.to_string(), error.code(), error.exit()))
-        }
-        _ => None,
-    });
-    if let Some((message, code, exit)) = unreadable {
-        return Err(ImageError::Unreadable(message, code, exit));
-    }
     // An empty list is also what a registry gives for an image that is not there.
-    if refused.is_empty() && reference.pinned().is_some() {
-        registry.resolve(&image.clone().into()).await?;
+    if is_empty && reference.pinned().is_some() {
+        registry.resolve(&image.into()).await?;
     }
-    let attestations = refused
-        .iter()
-        .filter(|refused| {
-            matches!(
-                refused.reason,
-                Refusal::Verify(VerifyError::NotASignature { .. })
-                    | Refusal::Find(FindError::Attestation { .. })
-            )
-        })
-        .count();
-    Err(ImageError::NoSignature {
-        attestations,
-        others: refused.len() - attestations,
-    })
+    if required.by_rules() {
+        Err(Box::new(unmet).into())
+    } else {
+        Err(unmet.unmet.into())
+    }
+}
+
+/// Sorts everything that was found by one requirement, the i-th.
+fn what_is_found(i: usize, found: &[Found<JudgedBundle>]) -> (Vec<MetBy>, Vec<Reason<'_>>) {
+    let mut met_by = Vec::new();
+    let mut reasons = Vec::new();
+    for found in found {
+        let (bundle, judged) = match &found.outcome {
+            Ok((bundle, judged)) => (*bundle, &judged[i]),
+            Err(error) => {
+                reasons.push(Reason::Find(error));
+                continue;
+            }
+        };
+        match &judged.outcome {
+            Ok(verified) => met_by.push(MetBy {
+                manifest: Some(found.manifest),
+                bundle,
+                signer: verified.signer().clone(),
+            }),
+            Err(error) => reasons.push(Reason::Verify(error)),
+        }
+    }
+    (met_by, reasons)
+}
+
+/// Lists a referrer among the accepted or the refused. Nothing of an image that is refused is accepted.
+fn sort_in(
+    found: Found<JudgedBundle>,
+    required: &Required<'_>,
+    is_accepted: bool,
+    verdict: &mut ImageVerdict,
+) {
+    let (reason, explanation, rules) = match found.outcome {
+        Err(error) => (Refusal::Find(error), None, Vec::new()),
+        Ok((bundle, judged)) => {
+            let summary = Summary::of(judged, required);
+            match summary.outcome {
+                Ok(verified) if is_accepted => {
+                    verdict.accepted.push(AcceptedSignature {
+                        manifest: Some(found.manifest),
+                        bundle,
+                        verified,
+                        explanation: summary.explanation,
+                        rules: summary.rules,
+                    });
+                    return;
+                }
+                Ok(_) => (
+                    Refusal::OtherRule(OtherRule),
+                    summary.explanation,
+                    summary.rules,
+                ),
+                Err(error) => (Refusal::Verify(error), summary.explanation, summary.rules),
+            }
+        }
+    };
+    verdict.refused.push(RefusedSignature {
+        manifest: found.manifest,
+        reason,
+        explanation,
+        rules,
+    });
 }
 
 /// Says who claims to have signed an image, for people who have not said whom they expect. Nothing is

@@ -2,6 +2,8 @@
 
 /// A bundle, in bytes (spec 01 §8). An attestation with a large predicate needs more; not yet settable.
 pub const BUNDLE_LEN: usize = 8 * 1024 * 1024;
+/// Members of one object of a message; the widest has seven.
+pub const MEMBERS: usize = 1024;
 /// Transparency log entries in one bundle (what sigstore-go allows).
 pub const LOG_ENTRIES: usize = 32;
 /// RFC 3161 timestamps in one bundle (what sigstore-go allows).
@@ -24,6 +26,8 @@ pub const SCTS: usize = 16;
 pub const TRUST_FILE_LEN: usize = 4 * 1024 * 1024;
 /// Instances of one kind in a trusted root or signing config.
 pub const TRUST_INSTANCES: usize = 256;
+/// A trust policy file, in bytes: some thousand rules.
+pub const POLICY_LEN: usize = 1024 * 1024;
 /// An RFC 3161 token, in bytes; real ones have 700 to 6000.
 pub const TIMESTAMP_LEN: usize = 64 * 1024;
 /// An identity token, in bytes; the largest CI tokens have about 3 KiB.

@@ -13,6 +13,8 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use serde::{Serialize, Serializer};
 
+use super::limits;
+
 const LENIENT: GeneralPurposeConfig =
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
 const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
@@ -269,9 +271,10 @@ impl<'de, T: Deserialize<'de>, const LIMIT: usize> Deserialize<'de> for UniqueMa
     }
 }
 
-/// Checks what a derived reader does not: that no object anywhere has a member twice, and that arrays
-/// stand only under the names given (serde reads a struct from an array too). With `known`, members of other
-/// names are somebody else's, and arrays may stand anywhere within them.
+/// Checks what a derived reader does not: that no object anywhere has a member twice, that arrays stand only
+/// under the names given (serde reads a struct from an array too), and that no object has more members than
+/// [`limits::MEMBERS`]. With `known`, members of other names are somebody else's; within them arrays may stand
+/// anywhere and objects be of any size.
 ///
 /// # Errors
 /// The parser's, with line and column.
@@ -342,10 +345,12 @@ impl<'de> Visitor<'de> for Shape<'_> {
                 }
                 _ => Place::Plain,
             };
-            if seen.contains(&key) {
+            if self.at != Place::Opaque && seen.len() == limits::MEMBERS {
+                return Err(de::Error::custom("more than 1024 members in an object"));
+            }
+            if let Some(key) = seen.replace(key) {
                 return Err(de::Error::custom(format_args!("duplicate member {key:?}")));
             }
-            seen.insert(key);
             map.next_value_seed(Shape { at, ..self })?;
         }
         Ok(())
@@ -459,6 +464,20 @@ mod tests {
         ] {
             assert!(!check(bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn objects_of_a_message_have_a_bound() {
+        let object = |count: usize| {
+            let members: Vec<String> = (0..count).map(|i| format!("\"m{i}\":0")).collect();
+            format!("{{{}}}", members.join(","))
+        };
+        let check = |json: &str, known| check_shape(json.as_bytes(), &[], known).is_ok();
+        assert!(check(&object(limits::MEMBERS), None));
+        assert!(!check(&object(limits::MEMBERS + 1), None));
+        let inner = format!("{{\"free\":{}}}", object(limits::MEMBERS + 1));
+        assert!(!check(&inner, None));
+        assert!(check(&inner, Some(&["a"])));
     }
 
     #[test]

@@ -178,10 +178,18 @@ pub fn encode_list(timestamps: &[SignedCertificateTimestamp]) -> Vec<u8> {
 /// # Errors
 /// [`SctError`].
 pub fn embedded(leaf: &Certificate) -> Result<Vec<SignedCertificateTimestamp>, SctError> {
-    let Some(extension) = leaf.extension(&SCT_LIST) else {
-        return Ok(Vec::new());
-    };
-    let Some(inner) = Tlv::only(&extension.value, asn1::OCTET_STRING) else {
+    match leaf.extension(&SCT_LIST) {
+        Some(extension) => parse_list(&extension.value),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Parses the value of the SCT list extension. Timestamps of versions and algorithms that are not ours are left out.
+///
+/// # Errors
+/// [`SctError`].
+pub fn parse_list(value: &[u8]) -> Result<Vec<SignedCertificateTimestamp>, SctError> {
+    let Some(inner) = Tlv::only(value, asn1::OCTET_STRING) else {
         return malformed("the extension is not an OCTET STRING");
     };
     let mut outer = Reader(inner.content);

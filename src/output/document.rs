@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::policy;
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::attach::AttachedBundle;
 use crate::flow::sign_blob::SignedBlob;
@@ -94,12 +95,17 @@ pub fn claimed<E: Diagnostic>(
     )
 }
 
-/// A verdict as JSON: who, when, where it is logged, and why that is believed.
-pub fn verified(bundle: &VerifiedBundle) -> Value {
-    let signer = match bundle.signer() {
+/// Who signed, as JSON.
+pub(super) fn signer(signer: &MatchedSigner) -> Value {
+    match signer {
         MatchedSigner::Identity(found) => identity(found),
         MatchedSigner::Key(key) => json!({ "key": key.fingerprint().to_string() }),
-    };
+    }
+}
+
+/// A verdict as JSON: who, when, where it is logged, and why that is believed.
+pub fn verified(bundle: &VerifiedBundle) -> Value {
+    let signer = signer(bundle.signer());
     let entries: Vec<Value> = bundle
         .entries()
         .iter()
@@ -219,6 +225,7 @@ fn image_verdict(verdict: &ImageVerdict) -> Value {
                     ),
                     ("bundleDigest", accepted.bundle.to_string().into()),
                     ("checks", checks(accepted.explanation.as_ref())),
+                    ("rules", policy::judgements_json(&accepted.rules)),
                 ],
             )
         })
@@ -230,11 +237,13 @@ fn image_verdict(verdict: &ImageVerdict) -> Value {
             let reason = match &refused.reason {
                 Refusal::Verify(reason) => error(reason),
                 Refusal::Find(reason) => error(reason),
+                Refusal::OtherRule(reason) => error(reason),
             };
             json!({
                 "manifestDigest": refused.manifest.to_string(),
                 "reason": reason,
                 "checks": checks(refused.explanation.as_ref()),
+                "rules": policy::judgements_json(&refused.rules),
             })
         })
         .collect();
@@ -246,6 +255,7 @@ fn image_verdict(verdict: &ImageVerdict) -> Value {
         "exitCode": verdict.exit().code(),
         "signatures": signatures,
         "refused": refused,
+        "rules": policy::verdicts_json(&verdict.rules),
         "error": verdict.error.as_ref().map(|found| error(found)),
     })
 }
@@ -310,12 +320,14 @@ pub fn verify_blob(blob: &str, verdict: &VerifiedBlob, explanation: Option<&Expl
             verified(&verdict.verified),
             &[("checks", checks(explanation))],
         ),
+        "rules": policy::judgements_json(&[]),
     });
-    head(
-        "verify-blob",
-        Exit::Accepted,
-        [("blobs", vec![found].into())],
-    )
+    let members = [
+        ("blobs", vec![found].into()),
+        ("rules", policy::verdicts_json(&[])),
+        ("refused", Vec::<Value>::new().into()),
+    ];
+    head("verify-blob", Exit::Accepted, members)
 }
 
 /// The document of `keyless attach bundle`.

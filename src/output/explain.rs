@@ -1,5 +1,6 @@
 //! The tree of checks, for people and as JSON.
 
+use crate::flow::rules::RuleJudgement;
 use crate::flow::verify_image::{AcceptedSignature, Refusal, RefusedSignature};
 
 use serde_json::{Value, json};
@@ -20,8 +21,26 @@ pub fn lines(explanation: &Explanation) -> Vec<String> {
 pub fn of_accepted(accepted: &AcceptedSignature) -> Vec<String> {
     let manifest = accepted.manifest.map(|digest| format!(" of {digest}"));
     let head = format!("checks{}:", manifest.unwrap_or_default());
-    let told = accepted.explanation.as_ref();
-    told.map_or(Vec::new(), |told| tree(head, told))
+    let told = accepted.explanation.iter();
+    let what = accepted
+        .manifest
+        .map_or(String::new(), |digest| digest.to_string());
+    told.flat_map(|told| tree(head.clone(), told))
+        .chain(of_rules(&what, &accepted.rules))
+        .collect()
+}
+
+/// Formats the checks of a bundle under each rule of a policy file, where they were recorded.
+pub fn of_rules(what: &str, rules: &[RuleJudgement]) -> Vec<String> {
+    let one = |judged: &RuleJudgement| {
+        let head = format!(
+            "checks of {what} under rule {}, which requires {}:",
+            judged.rule, judged.content
+        );
+        let told = judged.explanation.as_ref();
+        told.map_or(Vec::new(), |told| tree(plain(&head), told))
+    };
+    rules.iter().flat_map(one).collect()
 }
 
 /// Formats likewise for what was refused; where nothing could be judged, why.
@@ -35,7 +54,9 @@ pub fn of_refused(refused: &RefusedSignature) -> Vec<String> {
                 shown(&error.to_string())
             )]
         }
-        (Refusal::Verify(_), None) => Vec::new(),
+        (Refusal::Verify(_) | Refusal::OtherRule(_), None) => {
+            of_rules(&refused.manifest.to_string(), &refused.rules)
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Text for people. Whatever came from outside is shown without control characters.
 
+use super::policy;
 use crate::diagnostic::Diagnostic;
 use crate::flow::Event;
 use crate::flow::verify_image::{ImageVerdict, Refusal};
@@ -142,6 +143,7 @@ pub fn image_verdict(verdict: &ImageVerdict) -> Vec<String> {
     }
     for accepted in &verdict.accepted {
         lines.extend(verified(&accepted.verified));
+        lines.extend(policy::met(&accepted.rules));
     }
     lines
 }
@@ -155,6 +157,7 @@ pub fn refusals(verdict: &ImageVerdict) -> Vec<String> {
             let reason = match &refused.reason {
                 Refusal::Verify(error) => error.to_string(),
                 Refusal::Find(error) => error.to_string(),
+                Refusal::OtherRule(other) => other.to_string(),
             };
             format!("  {}: {}", refused.manifest, plain(&reason))
         })
@@ -179,6 +182,24 @@ pub fn claimed(signers: &[CertificateIdentity]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn options_are_shown_where_they_can_be_pasted() {
+        let signer = |subject: &str| CertificateIdentity {
+            subject: subject.to_owned(),
+            issuer: "https://i".to_owned(),
+            claims: Vec::new(),
+        };
+        let lines = claimed(&[signer("a@b"), signer("--x"), signer("a\u{1b}[2J")]);
+        assert_eq!(
+            lines,
+            [
+                "  --certificate-identity a@b --certificate-oidc-issuer https://i",
+                "  --certificate-identity=--x --certificate-oidc-issuer https://i",
+                "  a\u{fffd}[2J (issuer https://i), which cannot be shown as it is",
+            ]
+        );
+    }
 
     #[test]
     fn names_cannot_write_to_the_terminal() {

@@ -5,6 +5,7 @@ pub mod document;
 pub mod explain;
 pub mod human;
 pub mod inspect;
+pub mod policy;
 
 use std::io::{self, Write};
 use std::path::Path;

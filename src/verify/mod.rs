@@ -19,7 +19,9 @@ pub mod chain;
 pub mod entry;
 pub mod error;
 pub mod explain;
+pub mod glob;
 pub mod policy;
+pub mod policy_file;
 pub mod requirements;
 pub mod sct;
 pub mod signature;
@@ -41,6 +43,7 @@ use std::collections::BTreeMap;
 
 use crate::crypto::{SignatureMemo, UnixTime};
 use crate::format::bundle::{Bundle, KeyMaterial};
+use crate::format::certificate_identity::CertificateIdentity;
 use crate::trust::TrustedRoot;
 use crate::verify::explain::Trail;
 
@@ -237,6 +240,17 @@ impl VerifiedBundle {
     }
 }
 
+/// Who signed, where nobody was expected. Whoever holds a certificate could be it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundSigner {
+    /// The identity in the certificate.
+    pub identity: CertificateIdentity,
+    /// Predicate type of the statement that was signed; `None` for a signature over the bytes.
+    pub predicate_type: Option<String>,
+    /// The earliest time at which the signature is known to have existed.
+    pub time: Option<UnixTime>,
+}
+
 /// Judges bundles under one trusted root, and remembers which signatures have verified: what many bundles
 /// share is computed once.
 #[derive(Debug)]
@@ -283,6 +297,28 @@ impl<'t> Verifier<'t> {
         (verdict, trail.finish(has_certificate, policy))
     }
 
+    /// Finds out who signed, by a bundle that holds whoever that is. This is no verdict: nobody was expected,
+    /// and what comes of it is no [`VerifiedBundle`]. For a person who writes a policy.
+    ///
+    /// # Errors
+    /// [`VerifyError`]; a signature under a key without certificate names nobody.
+    pub fn find_signer(
+        &self,
+        bundle: &Bundle,
+        artifact: &Artifact,
+    ) -> Result<FoundSigner, VerifyError> {
+        let found = self.verify(bundle, artifact, &Policy::anyone())?;
+        let MatchedSigner::Identity(identity) = found.signer() else {
+            return Err(VerifyError::NoCertificate);
+        };
+        let statement = found.signature().statement();
+        Ok(FoundSigner {
+            identity: identity.clone(),
+            predicate_type: statement.map(|statement| statement.predicate_type.clone()),
+            time: found.times().map(ObservedTimes::earliest),
+        })
+    }
+
     fn judge(
         &self,
         bundle: &Bundle,
@@ -293,13 +329,15 @@ impl<'t> Verifier<'t> {
         // A: parsing has settled the structure. B, H, I: what was signed.
         let (key, signature) = trail.check(explain::SIGNATURE, |trail| {
             let key = match (&bundle.key_material, policy.signer()) {
-                (KeyMaterial::Certificate(leaf), ExpectedSigner::Identities(_)) => {
-                    leaf.public_key()
-                }
+                (
+                    KeyMaterial::Certificate(leaf),
+                    ExpectedSigner::Identities(_) | ExpectedSigner::Anyone,
+                ) => leaf.public_key(),
                 (KeyMaterial::PublicKey { .. }, ExpectedSigner::Key(key)) => key,
-                (KeyMaterial::PublicKey { .. }, ExpectedSigner::Identities(_)) => {
-                    return Err(VerifyError::NoCertificate);
-                }
+                (
+                    KeyMaterial::PublicKey { .. },
+                    ExpectedSigner::Identities(_) | ExpectedSigner::Anyone,
+                ) => return Err(VerifyError::NoCertificate),
                 (KeyMaterial::Certificate(_), ExpectedSigner::Key(_)) => {
                     return Err(VerifyError::CertificateNotKey);
                 }

@@ -188,7 +188,8 @@ impl IdentityMatcher {
         text
     }
 
-    fn describe(&self) -> String {
+    /// Returns the matcher in words; a pattern stands between slashes.
+    pub fn describe(&self) -> String {
         let mut text = format!(
             "{} (issuer {})",
             self.subject.describe(),
@@ -208,6 +209,8 @@ pub enum ExpectedSigner {
     Identities(Vec<IdentityMatcher>),
     /// The holder of this key.
     Key(Box<PublicKey>),
+    /// Whoever has a certificate. No verdict comes of it, see [`crate::verify::Verifier::find_signer`].
+    Anyone,
 }
 
 /// What may have been signed.
@@ -228,6 +231,17 @@ pub enum ExpectedContent {
     },
     /// Any statement or signature about the artifact.
     Any,
+}
+
+impl ExpectedContent {
+    /// Returns what is asked for in a word: `signature`, a predicate type, or `anything`.
+    pub fn describe(&self) -> &str {
+        match self {
+            ExpectedContent::Signature { .. } | ExpectedContent::ArtifactSignature => "signature",
+            ExpectedContent::Attestation { predicate_type } => predicate_type,
+            ExpectedContent::Any => "anything",
+        }
+    }
 }
 
 /// Content that is what was asked for.
@@ -290,6 +304,12 @@ impl Policy {
         Policy::new(ExpectedSigner::Key(Box::new(key)), content)
     }
 
+    /// Asks for nobody: for finding out who has signed, never for accepting it. No other module can make
+    /// one, and [`crate::verify::Verifier::find_signer`] gives no verdict away.
+    pub(super) fn anyone() -> Self {
+        Policy::new(ExpectedSigner::Anyone, ExpectedContent::Any)
+    }
+
     /// Asks for evidence of several operators.
     pub fn with_thresholds(mut self, thresholds: Thresholds) -> Self {
         self.thresholds = thresholds;
@@ -315,6 +335,11 @@ impl Policy {
     /// Returns who is asked for.
     pub fn signer(&self) -> &ExpectedSigner {
         &self.signer
+    }
+
+    /// Returns what is asked for.
+    pub fn content(&self) -> &ExpectedContent {
+        &self.content
     }
 
     /// Verifies that what was signed is what is asked for.
@@ -450,9 +475,13 @@ impl Policy {
                 trail.fact("found", || format!("key {}", key.fingerprint()));
                 Ok(MatchedSigner::Key((**key).clone()))
             }
-            (ExpectedSigner::Identities(_), KeyMaterial::PublicKey { .. }) => {
-                Err(VerifyError::NoCertificate)
+            (ExpectedSigner::Anyone, KeyMaterial::Certificate(leaf)) => {
+                Ok(MatchedSigner::Identity(CertificateIdentity::of(leaf)?))
             }
+            (
+                ExpectedSigner::Identities(_) | ExpectedSigner::Anyone,
+                KeyMaterial::PublicKey { .. },
+            ) => Err(VerifyError::NoCertificate),
             (ExpectedSigner::Key(_), KeyMaterial::Certificate(_)) => {
                 Err(VerifyError::CertificateNotKey)
             }

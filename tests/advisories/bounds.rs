@@ -15,7 +15,7 @@ use crate::scene::{changed, rewritten};
 use crate::support::World;
 
 /// Far below what reading everything would take, far above what a busy machine needs to refuse.
-const SOON: Duration = Duration::from_secs(3);
+const SOON: Duration = Duration::from_secs(10);
 
 #[test]
 fn cve_2024_45395_a_hundred_thousand_entries_or_timestamps() {
@@ -94,7 +94,7 @@ fn js_e66d99f_04ea25a_giant_checkpoints_and_lengths_in_der() {
     }
     assert!(Certificate::from_der(&nested).is_err());
     assert!(TimestampResponse::parse(&nested).is_err());
-    assert!(started.elapsed() < 2 * SOON);
+    assert!(started.elapsed() < SOON);
 }
 
 #[test]

@@ -180,7 +180,7 @@ fn ghsa_52v5_jr5w_gjxr_every_policy_flag_refuses() {
     ];
     const WORKFLOW: &str = "https://github.com/octo/app/.github/workflows/release.yml@refs/tags/v1";
     /// Each policy flag with a value that the signature does not have; exit code and code of the refusal.
-    const CASES: [(&str, &str, i32, &str); 15] = [
+    const CASES: [(&str, &str, i32, &str); 16] = [
         ("--certificate-identity", IDENTITY, 12, "identity-mismatch"),
         (
             "--certificate-identity-regexp",
@@ -236,6 +236,7 @@ fn ghsa_52v5_jr5w_gjxr_every_policy_flag_refuses() {
             12,
             "claim-mismatch",
         ),
+        ("--policy", "other.toml", 12, "identity-mismatch"),
         ("--key", "other.pub", 20, "certificate-not-key"),
         ("--annotations", "env=test", 12, "annotation-mismatch"),
         ("--log-threshold", "2", 32, "log-threshold"),
@@ -244,6 +245,15 @@ fn ghsa_52v5_jr5w_gjxr_every_policy_flag_refuses() {
     ];
     let world = World::new();
     world.write("other.pub", Key::p256().public().to_pem());
+    let somebody_else = r#"version = 1
+[[rule]]
+images = ["**"]
+files = ["**"]
+[[rule.signer]]
+identity = "other@example.test"
+issuer = "https://other.test"
+"#;
+    world.write("other.toml", somebody_else);
     for signer in [WORKFLOW, IDENTITY] {
         let image = world
             .image(if signer == WORKFLOW { "v1" } else { "v2" })
@@ -292,10 +302,11 @@ fn ghsa_52v5_jr5w_gjxr_every_policy_flag_refuses() {
                 };
                 // What is asked for twice would be one or the other.
                 let mut asked = vec![flag, value];
-                if !flag.starts_with("--certificate-identity") && flag != "--key" {
+                let replaces_both = ["--key", "--policy"].contains(&flag);
+                if !flag.starts_with("--certificate-identity") && !replaces_both {
                     asked.extend(who);
                 }
-                if !flag.starts_with("--certificate-oidc-issuer") && flag != "--key" {
+                if !flag.starts_with("--certificate-oidc-issuer") && !replaces_both {
                     asked.extend(through);
                 }
                 let refused = run(&asked).exits(*exit).json();

@@ -271,7 +271,8 @@ fn the_flags_that_are_shown_accept_the_signer() {
     let world = World::start(RekorVersion::V2, &[]);
     world.write("file", "content");
     let hostile = "https://ci.example.test/$(touch${IFS}pwned)';x";
-    for identity in [IDENTITY, hostile] {
+    let option = "--insecure-ignore-tlog@example.test";
+    for identity in [IDENTITY, hostile, option] {
         let token = world.token(&TokenRequest::new(identity));
         world
             .keyless("sign-blob --overwrite --identity-token")

@@ -200,9 +200,8 @@ impl Schema {
         for (name, member) in value.as_object().into_iter().flatten() {
             let at = format!("{at}/{name}");
             let rule = listed.and_then(|listed| listed.get(name));
-            match rule.or(schema.get("additionalProperties")) {
-                Some(rule) => self.check(rule, member, &at)?,
-                None => {}
+            if let Some(rule) = rule.or(schema.get("additionalProperties")) {
+                self.check(rule, member, &at)?;
             }
         }
         Ok(())

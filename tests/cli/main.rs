@@ -12,6 +12,8 @@ mod inspect_hostile;
 mod json_schema;
 mod key;
 mod output;
+mod policy;
+mod policy_init;
 mod readme;
 mod sandbox;
 mod schema;

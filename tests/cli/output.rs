@@ -326,7 +326,7 @@ fn usage_errors_of_the_command_line() {
     }
 }
 
-const EXITS: [Exit; 22] = [
+const EXITS: [Exit; 23] = [
     Exit::Accepted,
     Exit::Usage,
     Exit::File,
@@ -335,6 +335,7 @@ const EXITS: [Exit; 22] = [
     Exit::IdentityMismatch,
     Exit::NoCertificate,
     Exit::Token,
+    Exit::NoRule,
     Exit::SignatureInvalid,
     Exit::ContentMismatch,
     Exit::Malformed,

@@ -11,7 +11,8 @@ use keyless::sandbox::registry::RegistryMode;
 use serde_json::{Map, Value, json};
 
 use crate::json_schema::{PUBLISHED, Schema};
-use crate::support::{OwnRegistry, World, answering};
+use crate::policy::{rule as policy_rule, write_policy};
+use crate::support::{IDENTITY, OwnRegistry, World, answering};
 
 #[test]
 fn it_is_printed_whole() {
@@ -205,6 +206,42 @@ fn documents() -> Vec<Value> {
     let broken = answering(&world, |_| "<html>".into_response());
     let all = format!("verify {by_digest} {by_tag}x {broken}/a/b:c --explain");
     print(&all, &world.expecting_of("other@example.test"));
+    // Under a policy: met, not met, no rule; by an image and by a file.
+    let rules = [
+        policy_rule(
+            &world,
+            "app",
+            "images = [\"**\"]\nfiles = [\"file\"]",
+            IDENTITY,
+        ),
+        policy_rule(
+            &world,
+            "other",
+            "images = [\"**/app\"]",
+            "other@example.test",
+        ),
+        policy_rule(
+            &world,
+            "release",
+            "files = [\"file\"]",
+            "other@example.test",
+        ),
+    ];
+    for some in [&rules[..1], &rules[..]] {
+        write_policy(&world, some);
+        print(
+            &format!("verify --policy policy.toml {by_digest} --explain"),
+            none,
+        );
+        print("verify-blob --policy policy.toml file --explain", none);
+        let targets = format!("{by_digest} --file file --file absent");
+        print(
+            &format!("policy check --policy policy.toml {targets}"),
+            none,
+        );
+    }
+    print("verify-blob --policy policy.toml absent", none);
+    print("policy check --policy absent", none);
     documents
 }
 
@@ -299,6 +336,26 @@ fn it_lists_every_claim_and_every_check() {
     // The root of the tree is no check of its own.
     listed.insert("verdict");
     assert_eq!(listed, steps);
+}
+
+/// An image whose signers cannot be read is in the document, with the reason that people are told.
+#[test]
+fn claimed_signers_have_their_errors() {
+    let world = World::new();
+    let image = world.image("v1");
+    world.keyless("sign").arg(image.by_digest()).run().exits(0);
+    let absent = format!("{}:absent", image.repository);
+    let run = world.keyless("verify --output json");
+    let run = run.args([&image.by_digest(), &absent]).run();
+    let document = run.fails(2, "usage-identity-missing").json();
+    let [signed, unknown] = &document["claimedSigners"].as_array().unwrap()[..] else {
+        panic!("{document}");
+    };
+    assert_eq!(signed["error"], Value::Null);
+    assert_eq!(signed["signers"].as_array().unwrap().len(), 1);
+    assert_eq!(unknown["signed"], absent);
+    assert_eq!(unknown["signers"], json!([]));
+    assert_eq!(unknown["error"]["exitCode"], 11);
 }
 
 /// What people are warned of, a machine reads too.

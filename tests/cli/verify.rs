@@ -26,7 +26,15 @@ pub fn sign_statements(
     identity: &str,
     statements: Vec<(Digest, Vec<u8>)>,
 ) -> Vec<SignedBundle> {
-    let token = world.token(&TokenRequest::new(identity));
+    sign_statements_with(world, &TokenRequest::new(identity), statements)
+}
+
+pub fn sign_statements_with(
+    world: &World,
+    token: &TokenRequest,
+    statements: Vec<(Digest, Vec<u8>)>,
+) -> Vec<SignedBundle> {
+    let token = world.token(token);
     let files = world.sandbox.files();
     let options = SigningOptions {
         trusted_root: TrustSource::File(files.join("trusted_root.json")),
@@ -55,7 +63,7 @@ pub fn sign_statements(
 }
 
 /// A bundle over an in-toto statement of some predicate type.
-fn attestation(world: &World, image: &Image, predicate_type: &str) -> String {
+pub fn attestation(world: &World, image: &Image, predicate_type: &str) -> String {
     let digest = image.descriptor.digest;
     let statement = json!({
         "_type": "https://in-toto.io/Statement/v1",
@@ -68,7 +76,7 @@ fn attestation(world: &World, image: &Image, predicate_type: &str) -> String {
 }
 
 /// Attaches bytes as a bundle beside the registry's protocol, saying that it is of this predicate type.
-fn put_bundle(registry: &SandboxRegistry, image: &Image, json: &str, predicate_type: &str) {
+pub fn put_bundle(registry: &SandboxRegistry, image: &Image, json: &str, predicate_type: &str) {
     let layer = Descriptor::of(BUNDLE_ARTIFACT_TYPE, json.as_bytes());
     let created = keyless::crypto::UnixTime::from_seconds(1_800_000_000);
     let manifest = EncodedManifest::for_bundle(&layer, &image.descriptor, predicate_type, created);
@@ -80,7 +88,7 @@ fn put_bundle(registry: &SandboxRegistry, image: &Image, json: &str, predicate_t
 }
 
 /// An image that the sandbox's identity has signed.
-fn signed(world: &World, tag: &str) -> Image {
+pub fn signed(world: &World, tag: &str) -> Image {
     let image = world.image(tag);
     world.keyless("sign").arg(image.by_digest()).run().exits(0);
     image

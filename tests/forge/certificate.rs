@@ -1,10 +1,11 @@
 //! X.509 certificates from templates, and the SCTs in them.
 
+use keyless::crypto::Certificate;
 use keyless::crypto::asn1::encode;
-use keyless::crypto::{Certificate, HashAlgorithm};
 
 use crate::asn1::{
-    BIT_STRING, BOOLEAN, bits, explicit, integer, name, octets, oid, sequence, utc_time,
+    BIT_STRING, BOOLEAN, bits, explicit, generalized_time, integer, name, octets, oid, sequence,
+    utc_time,
 };
 use crate::key::{Key, sha256};
 
@@ -24,6 +25,8 @@ pub const CRL_SIGN: KeyUsage = [1, 0x02];
 #[derive(Clone)]
 pub struct Template {
     pub issuer: &'static str,
+    /// Another encoding of the issuer's name.
+    pub issuer_name: Option<Vec<u8>>,
     pub subject: &'static str,
     pub serial: u8,
     pub key: Key,
@@ -38,6 +41,8 @@ pub struct Template {
     pub extended_key_usage: Option<(bool, Vec<&'static str>)>,
     /// GeneralNames of subjectAltName; none leaves the extension out.
     pub names: Vec<Vec<u8>>,
+    /// Validity as GeneralizedTime.
+    pub generalized: bool,
     /// Further extensions: identifier, critical, value.
     pub more: Vec<(&'static str, bool, Vec<u8>)>,
 }
@@ -54,15 +59,6 @@ fn extension(dotted: &str, critical: bool, value: &[u8]) -> Vec<u8> {
 /// identifier of the one it poses as. Some verifiers want the extensions.
 pub fn key_identifier(name: &str) -> Vec<u8> {
     sha256(name.as_bytes())[..20].to_vec()
-}
-
-/// AlgorithmIdentifier of ECDSA over a hash (RFC 5758 §3.2).
-pub fn ecdsa_with(hash: HashAlgorithm) -> Vec<u8> {
-    sequence(&[oid(match hash {
-        HashAlgorithm::Sha256 => "1.2.840.10045.4.3.2",
-        HashAlgorithm::Sha384 => "1.2.840.10045.4.3.3",
-        HashAlgorithm::Sha512 => "1.2.840.10045.4.3.4",
-    })])
 }
 
 impl Template {
@@ -105,12 +101,18 @@ impl Template {
     pub fn tbs(&self, sct_list: Option<&[u8]>) -> Vec<u8> {
         let mut extensions = self.extensions();
         extensions.extend(sct_list.map(|list| extension("1.3.6.1.4.1.11129.2.4.2", false, list)));
+        let time = match self.generalized {
+            true => generalized_time,
+            false => utc_time,
+        };
         sequence(&[
             explicit(0, &integer(2)),
             integer(self.serial),
-            ecdsa_with(self.signer.hash()),
-            name(self.issuer),
-            sequence(&[utc_time(self.not_before), utc_time(self.not_after)]),
+            self.signer.signature_algorithm(),
+            self.issuer_name
+                .clone()
+                .unwrap_or_else(|| name(self.issuer)),
+            sequence(&[time(self.not_before), time(self.not_after)]),
             name(self.subject),
             self.key.spki(),
             explicit(3, &sequence(&extensions)),
@@ -120,19 +122,15 @@ impl Template {
     /// A certificate around any TBSCertificate.
     pub fn signed(&self, tbs: Vec<u8>) -> Vec<u8> {
         let signature = bits(&self.signer.sign(&tbs));
-        sequence(&[tbs, ecdsa_with(self.signer.hash()), signature])
+        sequence(&[tbs, self.signer.signature_algorithm(), signature])
     }
 
     pub fn der(&self) -> Vec<u8> {
         self.signed(self.tbs(None))
     }
 
-    pub fn issue_with(&self, sct_list: Option<&[u8]>) -> Certificate {
-        Certificate::from_der(&self.signed(self.tbs(sct_list))).unwrap()
-    }
-
     pub fn issue(&self) -> Certificate {
-        self.issue_with(None)
+        Certificate::from_der(&self.der()).unwrap()
     }
 }
 
@@ -149,8 +147,9 @@ pub struct Sct {
     pub time: u64,
     /// Added to the time after signing.
     pub time_shift: u64,
-    /// Code of the signature algorithm, 3 for ECDSA.
-    pub algorithm: u8,
+    /// Code of the signature algorithm; the signer's if none is given.
+    pub algorithm: Option<u8>,
+    pub extensions: Vec<u8>,
 }
 
 fn vector(bytes: &[u8]) -> Vec<u8> {
@@ -167,11 +166,13 @@ impl Sct {
         input.extend(sha256(&self.issuer.spki()));
         input.extend(&u32::try_from(tbs.len()).unwrap().to_be_bytes()[1..]);
         input.extend(tbs);
-        input.extend([0, 0]);
+        input.extend(vector(&self.extensions));
         let mut out = vec![0];
         out.extend(sha256(&self.log.spki()));
         out.extend((self.time + self.time_shift).to_be_bytes());
-        out.extend([0, 0, 4, self.algorithm]);
+        out.extend(vector(&self.extensions));
+        let natural = if self.signer.is_rsa() { 1 } else { 3 };
+        out.extend([4, self.algorithm.unwrap_or(natural)]);
         out.extend(vector(&self.signer.sign(&input)));
         out
     }

@@ -11,14 +11,14 @@ use std::path::{Path, PathBuf};
 use keyless::crypto::key::KeyKind;
 use keyless::crypto::{Digest, PublicKey, TimeRange, UnixTime};
 use keyless::diagnostic::Diagnostic as _;
-use keyless::format::bundle::Bundle;
+use keyless::format::bundle::{Bundle, KeyMaterial};
 use keyless::format::log_entry::key_details;
 use keyless::trust::TrustedRoot;
 use keyless::trust::trusted_root::{
     CertificateAuthority, LogInstance, MEDIA_TYPE, TimestampAuthority,
 };
-use keyless::verify::ExpectedContent;
 use keyless::verify::policy::ValueMatcher;
+use keyless::verify::{ExpectedContent, Thresholds};
 use serde_json::{Value, json};
 
 use crate::PASSES;
@@ -48,11 +48,16 @@ pub fn base(forge: &Forge) {
     );
 }
 
-/// Writes a case. What the policy alone refuses is left out: no peer is asked the same.
+/// Writes a case. What our policy alone refuses is left out, and what asks for more than a signer, or gives
+/// less than the artifact: no peer is asked the same.
 pub fn scene(table: &Location<'_>, name: &str, forge: &Forge, scene: &Scene) {
     let Some(folder) = folder() else { return };
     let code = any(scene);
-    if code != scene.verify().map_or_else(|error| error.code(), |_| PASSES) {
+    let asks_for_more = !scene.claims.is_empty()
+        || !scene.waivers.is_empty()
+        || scene.thresholds != Thresholds::default();
+    let by_policy = code != scene.verify().map_or_else(|error| error.code(), |_| PASSES);
+    if asks_for_more || by_policy || code == "digest-needed" {
         return;
     }
     base(forge);
@@ -86,14 +91,40 @@ pub fn document(
     write_case(&folder, after, scene, &about);
 }
 
+/// Writes a case whose leaf this program does not read, and returns the code that its bundle is refused with.
+pub fn unread(table: &Location<'_>, name: &str, forge: &Forge, scene: &Scene) -> &'static str {
+    let leaf = match &scene.bundle.key_material {
+        KeyMaterial::Certificate(leaf) => base64(leaf.der()),
+        KeyMaterial::PublicKey { .. } => panic!("{name}: no certificate"),
+    };
+    let unread = base64(
+        scene
+            .unread_leaf
+            .as_ref()
+            .unwrap_or_else(|| panic!("{name}: it is read")),
+    );
+    let before = scene.bundle.encode();
+    let after = before.replacen(&leaf, &unread, 1);
+    let unchanged = forge.make().bundle.encode();
+    document(table, name, forge, scene, [&unchanged, &after]);
+    Bundle::parse(after.as_bytes()).map_or_else(|error| error.code(), |_| PASSES)
+}
+
 /// Names what is signed, by whom, in which logs, with which timestamps.
-fn describe(forge: &Forge) -> String {
+pub fn describe(forge: &Forge) -> String {
     let mut name = match (&forge.signed, forge.hinted) {
         (Signed::Blob, true) => "blob",
         (Signed::Blob, false) => "blob-unhinted",
         (Signed::Envelope { .. }, _) => "envelope",
     }
     .to_owned();
+    name.push_str(match forge.key.public().kind() {
+        KeyKind::EcdsaP256 => "",
+        KeyKind::EcdsaP384 => "-p384",
+        KeyKind::EcdsaP521 => "-p521",
+        KeyKind::Rsa => "-rsa",
+        KeyKind::Ed25519 => "-ed25519",
+    });
     name.push_str(if forge.managed { "-key" } else { "" });
     for entry in &forge.entries {
         name.push_str(match entry.log.rekor {
@@ -102,6 +133,8 @@ fn describe(forge: &Forge) -> String {
         });
         name.push_str(match (entry.log.rekor, entry.kind) {
             (Rekor::V2, Kind::Hashedrekord1) => "-older-kind",
+            (_, Kind::Intoto) => "-intoto",
+            (_, Kind::Dsse2) => "-dsse",
             _ => "",
         });
         let is_odd = entry.log.rekor == Rekor::V2 && !entry.log.key.is_ed25519();
@@ -168,7 +201,7 @@ fn artifact(scene: &Scene) -> Option<&'static [u8]> {
     let digests = scene.artifact.digests();
     [ARTIFACT, OTHER_ARTIFACT]
         .into_iter()
-        .find(|bytes| digests == [Digest::sha256(bytes)])
+        .find(|bytes| digests[0] == Digest::sha256(bytes))
 }
 
 fn about(name: &str, base: &str, scene: &Scene, code: &str) -> Value {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use keyless::crypto::{Digest, HashAlgorithm, PublicKey, TimeRange, UnixTime};
+use keyless::crypto::{Certificate, Digest, HashAlgorithm, PublicKey, TimeRange, UnixTime};
 use keyless::format::bundle::{Bundle, BundleVersion, Content, KeyMaterial};
 use keyless::format::dsse::Envelope;
 use keyless::trust::TrustedRoot;
@@ -79,11 +79,17 @@ pub struct Forge {
     pub hinted: bool,
     /// The signer's key.
     pub key: Key,
+    /// Changes the signature before it is stamped and logged.
+    pub reshape: fn(Vec<u8>) -> Vec<u8>,
     /// Signed with the key alone, without a certificate.
     pub managed: bool,
     pub root: Template,
     pub intermediate: Template,
     pub leaf: Template,
+    /// Makes the TBSCertificate of the signer's certificate, given a list of SCTs or none.
+    pub leaf_tbs: fn(&Template, Option<&[u8]>) -> Vec<u8>,
+    /// Makes the signer's certificate around it.
+    pub leaf_signed: fn(&Template, Vec<u8>) -> Vec<u8>,
     pub ct: Key,
     pub scts: Vec<Sct>,
     pub rekor1: Log,
@@ -111,6 +117,8 @@ pub struct Scene {
     pub content: ExpectedContent,
     /// The signer's key.
     pub key: PublicKey,
+    /// The signer's certificate where this program does not read it; the bundle holds another one then.
+    pub unread_leaf: Option<Vec<u8>>,
     pub claims: Vec<ClaimMatcher>,
     pub thresholds: Thresholds,
     pub waivers: Vec<Waiver>,
@@ -153,6 +161,7 @@ impl Scene {
 fn authority(subject: &'static str, issuer: &'static str, key: &Key, signer: &Key) -> Template {
     Template {
         issuer,
+        issuer_name: None,
         subject,
         serial: 7,
         key: key.clone(),
@@ -163,6 +172,7 @@ fn authority(subject: &'static str, issuer: &'static str, key: &Key, signer: &Ke
         key_usage: Some(CERT_AND_CRL_SIGN),
         extended_key_usage: None,
         names: Vec::new(),
+        generalized: false,
         more: Vec::new(),
     }
 }
@@ -221,17 +231,21 @@ impl Forge {
             issuer: ca_key,
             time: (NOW - 60).unsigned_abs() * 1000,
             time_shift: 0,
-            algorithm: 3,
+            algorithm: None,
+            extensions: Vec::new(),
         };
         Forge {
             artifact: ARTIFACT,
             signed,
             hinted: true,
             key,
+            reshape: |signature| signature,
             managed: false,
             root,
             intermediate,
             leaf,
+            leaf_tbs: Template::tbs,
+            leaf_signed: Template::signed,
             ct,
             scts: vec![sct],
             rekor1: Log {
@@ -287,6 +301,18 @@ impl Forge {
     /// Rekor v1, `dsse`.
     pub fn envelope1() -> Self {
         Forge::new(Forge::envelope()).logged(Rekor::V1, Kind::Dsse1)
+    }
+
+    /// Rekor v1, `intoto`.
+    pub fn intoto1() -> Self {
+        Forge::new(Forge::envelope()).logged(Rekor::V1, Kind::Intoto)
+    }
+
+    /// Rekor v2, `dsse`, with a timestamp.
+    pub fn dsse2() -> Self {
+        Forge::new(Forge::envelope())
+            .logged(Rekor::V2, Kind::Dsse2)
+            .stamped()
     }
 
     /// Rekor v2 with a timestamp.
@@ -411,20 +437,22 @@ impl Forge {
                 ([head.as_bytes(), payload].concat(), payload.clone())
             }
         };
-        let signature = self.key.sign(&message);
-        let list = Sct::list(&self.scts, &self.leaf.tbs(None));
-        let leaf = match self.scts.is_empty() {
-            true => self.leaf.issue(),
-            false => self.leaf.issue_with(Some(&list)),
-        };
+        let signature = (self.reshape)(self.key.sign(&message));
+        let list = Sct::list(&self.scts, &(self.leaf_tbs)(&self.leaf, None));
+        let list = (!self.scts.is_empty()).then_some(&list[..]);
+        let leaf_der = (self.leaf_signed)(&self.leaf, (self.leaf_tbs)(&self.leaf, list));
+        let read = Certificate::from_der(&leaf_der);
+        let unread_leaf = read.is_err().then(|| leaf_der.clone());
+        let leaf = read.unwrap_or_else(|_| Forge::blob1().leaf.issue());
         let spki = self.key.spki();
         let verifier = match self.managed {
             true => ("PUBLIC KEY", spki.as_slice()),
-            false => ("CERTIFICATE", leaf.der()),
+            false => ("CERTIFICATE", leaf_der.as_slice()),
         };
         let logged = Logged {
-            message: &message,
+            key: &self.key,
             hash: self.key.hash(),
+            message: &message,
             payload: &payload,
             signature: &signature,
             verifier,
@@ -480,13 +508,14 @@ impl Forge {
                 },
             },
             key: self.key.public(),
+            unread_leaf,
             claims: Vec::new(),
             thresholds: Thresholds::default(),
             waivers: Vec::new(),
         }
     }
 
-    fn trust(&self, tsa: keyless::crypto::Certificate) -> TrustedRoot {
+    fn trust(&self, tsa: Certificate) -> TrustedRoot {
         let ct = Log {
             rekor: Rekor::V1,
             name: "ct.test",

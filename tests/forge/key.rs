@@ -11,7 +11,10 @@ use aws_lc_rs::signature::{
     KeyPair as _, RSA_PKCS1_SHA256,
 };
 use ed25519_dalek::Digest as _;
+use keyless::crypto::asn1::encode;
 use keyless::crypto::{HashAlgorithm, PublicKey};
+
+use crate::asn1::{oid, sequence};
 
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     digest(&SHA256, bytes).as_ref().try_into().unwrap()
@@ -66,9 +69,15 @@ impl Key {
         Key::ecdsa(&ECDSA_P521_SHA256_ASN1_SIGNING, P521, HashAlgorithm::Sha256)
     }
 
+    /// The same one in a test, for they are slow to make.
     pub fn rsa() -> Self {
-        let pair = rsa::KeyPair::generate(rsa::KeySize::Rsa2048).unwrap();
-        Key(Rc::new(Pair::Rsa(pair)))
+        thread_local! {
+            static MADE: Key = {
+                let pair = rsa::KeyPair::generate(rsa::KeySize::Rsa2048).unwrap();
+                Key(Rc::new(Pair::Rsa(pair)))
+            };
+        }
+        MADE.with(Key::clone)
     }
 
     pub fn ed25519ph() -> Self {
@@ -120,6 +129,30 @@ impl Key {
 
     pub fn is_ed25519(&self) -> bool {
         matches!(&*self.0, Pair::Ed25519(_))
+    }
+
+    pub fn is_rsa(&self) -> bool {
+        matches!(&*self.0, Pair::Rsa(_))
+    }
+
+    /// AlgorithmIdentifier of its signatures (RFC 5758 §3.2, RFC 8410 §3, RFC 4055 §5).
+    pub fn signature_algorithm(&self) -> Vec<u8> {
+        match (&*self.0, self.hash()) {
+            (Pair::Ecdsa(..), HashAlgorithm::Sha256) => sequence(&[oid("1.2.840.10045.4.3.2")]),
+            (Pair::Ecdsa(..), HashAlgorithm::Sha384) => sequence(&[oid("1.2.840.10045.4.3.3")]),
+            (Pair::Ecdsa(..), HashAlgorithm::Sha512) => sequence(&[oid("1.2.840.10045.4.3.4")]),
+            (Pair::Ed25519(_) | Pair::Ed25519ph(_), _) => sequence(&[oid("1.3.101.112")]),
+            (Pair::Rsa(_), _) => sequence(&[oid("1.2.840.113549.1.1.11"), encode(5, &[])]),
+        }
+    }
+
+    /// AlgorithmIdentifier of its hash.
+    pub fn hash_algorithm(&self) -> Vec<u8> {
+        sequence(&[oid(match self.hash() {
+            HashAlgorithm::Sha256 => "2.16.840.1.101.3.4.2.1",
+            HashAlgorithm::Sha384 => "2.16.840.1.101.3.4.2.2",
+            HashAlgorithm::Sha512 => "2.16.840.1.101.3.4.2.3",
+        })])
     }
 
     /// The key's bytes without a frame.

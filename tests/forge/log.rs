@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use keyless::crypto::{HashAlgorithm, TimeRange, UnixTime};
+use keyless::crypto::{Digest, HashAlgorithm, TimeRange, UnixTime};
 use keyless::format::bundle::{InclusionProof, TransparencyLogEntry};
 use keyless::trust::trusted_root::LogInstance;
 use serde_json::{Value, json};
@@ -63,11 +63,15 @@ impl Log {
 pub enum Kind {
     Hashedrekord1,
     Dsse1,
+    Intoto,
     Hashedrekord2,
+    Dsse2,
 }
 
 /// What an entry is about.
 pub struct Logged<'a> {
+    /// Who signed.
+    pub key: &'a Key,
     /// What was signed: the artifact, or a pre-authentication encoding.
     pub message: &'a [u8],
     /// The hash that was signed.
@@ -85,6 +89,8 @@ pub struct CheckpointText {
     pub origin: String,
     pub name: String,
     pub signer: Key,
+    /// Lines behind the root hash.
+    pub more: &'static str,
     /// Key hint; that of the log's id if none is given.
     pub hint: Option<[u8; 4]>,
 }
@@ -100,6 +106,10 @@ pub struct Entry {
     pub write: Rc<dyn Fn(&Value) -> String>,
     /// Place in the tree.
     pub place: usize,
+    /// Number of leaves in the tree.
+    pub leaves: usize,
+    /// Entries of earlier shards, for Rekor v1.
+    pub earlier: u64,
     pub integrated_time: Option<i64>,
     pub promise: bool,
     pub proof: bool,
@@ -115,6 +125,8 @@ impl Entry {
             edit: |_| {},
             write: Rc::new(Value::to_string),
             place: 4,
+            leaves: LEAVES,
+            earlier: if v1 { EARLIER_SHARDS } else { 0 },
             integrated_time: v1.then_some(time),
             promise: v1,
             proof: true,
@@ -125,6 +137,7 @@ impl Entry {
                 },
                 name: log.name.to_owned(),
                 signer: log.key.clone(),
+                more: "",
                 hint: None,
             },
         }
@@ -135,10 +148,7 @@ impl Entry {
         (self.edit)(&mut body);
         let body = (self.write)(&body).into_bytes();
         let place = self.place as u64;
-        let log_index = match self.log.rekor {
-            Rekor::V1 => EARLIER_SHARDS + place,
-            Rekor::V2 => place,
-        };
+        let log_index = self.earlier + place;
         let log_id = self.log.id();
         let promise = self.promise.then(|| {
             let input = format!(
@@ -152,7 +162,9 @@ impl Entry {
         let (kind, version) = match self.kind {
             Kind::Hashedrekord1 => ("hashedrekord", "0.0.1"),
             Kind::Dsse1 => ("dsse", "0.0.1"),
+            Kind::Intoto => ("intoto", "0.0.2"),
             Kind::Hashedrekord2 => ("hashedrekord", "0.0.2"),
+            Kind::Dsse2 => ("dsse", "0.0.2"),
         };
         TransparencyLogEntry {
             log_index,
@@ -167,12 +179,14 @@ impl Entry {
     }
 
     fn prove(&self, body: &[u8]) -> InclusionProof {
-        let leaves = tree(body, self.place);
+        let leaves = tree_of(body, self.place, self.leaves);
         let root_hash = root(&leaves);
         let note = format!(
-            "{}\n{LEAVES}\n{}\n",
+            "{}\n{}\n{}\n{}",
             self.checkpoint.origin,
-            base64(&root_hash)
+            self.leaves,
+            base64(&root_hash),
+            self.checkpoint.more,
         );
         let id = self.log.id();
         let hint = self.checkpoint.hint.unwrap_or([id[0], id[1], id[2], id[3]]);
@@ -181,7 +195,7 @@ impl Entry {
         InclusionProof {
             log_index: self.place as u64,
             root_hash,
-            tree_size: LEAVES as u64,
+            tree_size: self.leaves as u64,
             hashes: path(&leaves, self.place),
             checkpoint: format!("{note}\n\u{2014} {} {line}\n", self.checkpoint.name),
         }
@@ -190,8 +204,12 @@ impl Entry {
 
 /// Leaf hashes of a tree with a body at a place.
 pub fn tree(body: &[u8], place: usize) -> Vec<[u8; 32]> {
+    tree_of(body, place, LEAVES)
+}
+
+fn tree_of(body: &[u8], place: usize, leaves: usize) -> Vec<[u8; 32]> {
     let leaf = |content: &[u8]| sha256(&[&[0], content].concat());
-    (0..LEAVES)
+    (0..leaves)
         .map(|at| match at == place {
             true => leaf(body),
             false => leaf(format!("leaf {at}").as_bytes()),
@@ -244,7 +262,8 @@ fn pem(label: &str, der: &[u8]) -> String {
 
 fn body(kind: Kind, logged: &Logged<'_>) -> Value {
     let (label, der) = logged.verifier;
-    let hash = |bytes: &[u8]| json!({ "algorithm": "sha256", "value": hex::encode(sha256(bytes)) });
+    let hash =
+        |digest: &Digest| json!({ "algorithm": digest.algorithm().name(), "value": digest.hex() });
     let verifier = base64(pem(label, der).as_bytes());
     let signature = base64(logged.signature);
     match kind {
@@ -252,10 +271,7 @@ fn body(kind: Kind, logged: &Logged<'_>) -> Value {
             "apiVersion": "0.0.1",
             "kind": "hashedrekord",
             "spec": {
-                "data": { "hash": {
-                    "algorithm": logged.hash.name(),
-                    "value": hex::encode(logged.hash.digest(logged.message).as_bytes()),
-                } },
+                "data": { "hash": hash(&logged.hash.digest(logged.message)) },
                 "signature": { "content": signature, "publicKey": { "content": verifier } },
             },
         }),
@@ -263,33 +279,69 @@ fn body(kind: Kind, logged: &Logged<'_>) -> Value {
             "apiVersion": "0.0.1",
             "kind": "dsse",
             "spec": {
-                "envelopeHash": hash(b"the envelope as it was sent"),
-                "payloadHash": hash(logged.payload),
+                "envelopeHash": hash(&Digest::sha256(b"the envelope as it was sent")),
+                "payloadHash": hash(&Digest::sha256(logged.payload)),
                 "signatures": [{ "signature": signature, "verifier": verifier }],
             },
         }),
+        Kind::Intoto => json!({
+            "apiVersion": "0.0.2",
+            "kind": "intoto",
+            "spec": { "content": {
+                "envelope": {
+                    "payloadType": "application/vnd.in-toto+json",
+                    "signatures": [{
+                        "sig": base64(signature.as_bytes()),
+                        "publicKey": verifier,
+                    }],
+                },
+                "hash": hash(&Digest::sha256(b"the envelope as it was sent")),
+                "payloadHash": hash(&Digest::sha256(logged.payload)),
+            } },
+        }),
         Kind::Hashedrekord2 => {
-            let member = match label {
-                "CERTIFICATE" => "x509Certificate",
-                _ => "publicKey",
-            };
+            let (algorithm, signature) = signature2(logged);
+            let digest = logged.hash.digest(logged.message);
             json!({
                 "apiVersion": "0.0.2",
                 "kind": "hashedrekord",
                 "spec": { "hashedRekordV002": {
-                    "data": {
-                        "algorithm": logged.hash.name().to_uppercase().replace("SHA", "SHA2_"),
-                        "digest": base64(logged.hash.digest(logged.message).as_bytes()),
-                    },
-                    "signature": {
-                        "content": signature,
-                        "verifier": {
-                            "keyDetails": "PKIX_ECDSA_P256_SHA_256",
-                            member: { "rawBytes": base64(der) },
-                        },
-                    },
+                    "data": { "algorithm": algorithm, "digest": base64(digest.as_bytes()) },
+                    "signature": signature,
+                } },
+            })
+        }
+        Kind::Dsse2 => {
+            let payload_hash = base64(&sha256(logged.payload));
+            json!({
+                "apiVersion": "0.0.2",
+                "kind": "dsse",
+                "spec": { "dsseV002": {
+                    "payloadHash": { "algorithm": "SHA2_256", "digest": payload_hash },
+                    "signatures": [signature2(logged).1],
                 } },
             })
         }
     }
+}
+
+/// Hash and signature as Rekor v2 writes them.
+fn signature2(logged: &Logged<'_>) -> (&'static str, Value) {
+    let (label, der) = logged.verifier;
+    let member = match label {
+        "CERTIFICATE" => "x509Certificate",
+        _ => "publicKey",
+    };
+    let (algorithm, details) = match logged.hash {
+        _ if logged.key.is_rsa() => ("SHA2_256", "PKIX_RSA_PKCS1V15_2048_SHA256"),
+        _ if logged.key.raw().len() == 32 => ("SHA2_512", "PKIX_ED25519_PH"),
+        HashAlgorithm::Sha256 => ("SHA2_256", "PKIX_ECDSA_P256_SHA_256"),
+        HashAlgorithm::Sha384 => ("SHA2_384", "PKIX_ECDSA_P384_SHA_384"),
+        HashAlgorithm::Sha512 => ("SHA2_512", "PKIX_ECDSA_P521_SHA_512"),
+    };
+    let signature = json!({
+        "content": base64(logged.signature),
+        "verifier": { "keyDetails": details, member: { "rawBytes": base64(der) } },
+    });
+    (algorithm, signature)
 }

@@ -24,6 +24,7 @@ mod sct;
 mod several;
 mod timestamps;
 mod token;
+mod varieties;
 mod verdict;
 
 use std::panic::Location;
@@ -33,6 +34,7 @@ use keyless::diagnostic::Diagnostic as _;
 use forge::{Forge, Scene};
 
 /// The one thing that is changed.
+#[derive(Clone, Copy)]
 enum Change {
     /// Before anything is signed.
     Forge(fn(&mut Forge)),
@@ -52,41 +54,61 @@ const PASSES: &str = "";
 #[track_caller]
 fn judge(cases: &[Case]) {
     let table = Location::caller();
-    let mut wrong = Vec::new();
-    for Case(name, base, change, code) in cases {
-        let mut forge = base();
-        let unchanged = forge.clone();
-        if let Err(error) = forge.make().verify() {
-            wrong.push(format!("{name}: the base is refused: {}", error.code()));
-        }
-        let scene = match change {
-            Change::Forge(change) => {
-                change(&mut forge);
-                forge.make()
-            }
-            Change::Scene(change) => {
-                let mut scene = forge.make();
-                change(&mut scene);
-                scene
-            }
-        };
-        let (found, told) = match scene.verify() {
-            Ok(_) => (PASSES, "it passes".to_owned()),
-            Err(error) => (error.code(), error.to_string()),
-        };
-        if found != *code {
-            wrong.push(format!("{name}: expected {code}, found {found} ({told})"));
-        }
-        export::scene(table, name, &unchanged, &scene);
+    report(cases.iter().filter_map(|case| judge_one(case, table, "")));
+}
+
+/// Judges the refusals of one base again, from another.
+#[track_caller]
+fn judge_from(from: Base, to: Base, suffix: &str, cases: &[Case]) {
+    let table = Location::caller();
+    let kind = export::describe(&from());
+    let same = |case: &&Case| case.3 != PASSES && export::describe(&(case.1)()) == kind;
+    report(cases.iter().filter(same).filter_map(|case| {
+        let Case(name, _, change, code) = case;
+        judge_one(&Case(name, to, *change, code), table, suffix)
+    }));
+}
+
+/// What is wrong with a verdict, if anything.
+fn judge_one(case: &Case, table: &Location<'_>, suffix: &str) -> Option<String> {
+    let Case(name, base, change, code) = case;
+    let mut forge = base();
+    let unchanged = forge.clone();
+    if let Err(error) = forge.make().verify() {
+        return Some(format!("{name}: the base is refused: {}", error.code()));
     }
+    let scene = match change {
+        Change::Forge(change) => {
+            change(&mut forge);
+            forge.make()
+        }
+        Change::Scene(change) => {
+            let mut scene = forge.make();
+            change(&mut scene);
+            scene
+        }
+    };
+    export::scene(table, &format!("{name}{suffix}"), &unchanged, &scene);
+    let (found, told) = match scene.verify() {
+        Ok(_) => (PASSES, "it passes".to_owned()),
+        Err(error) => (error.code(), error.to_string()),
+    };
+    (found != *code).then(|| format!("{name}{suffix}: expected {code}, found {found} ({told})"))
+}
+
+#[track_caller]
+fn report(wrong: impl Iterator<Item = String>) {
+    let wrong: Vec<String> = wrong.collect();
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
 #[test]
 fn what_is_right_passes() {
-    let bases: [(&str, Base); 14] = [
+    let bases: [(&str, Base); 16] = [
         ("blob in v1", Forge::blob1),
         ("envelope in v1", Forge::envelope1),
+        ("envelope in v1 as intoto", Forge::intoto1),
+        ("envelope in v2 as dsse", Forge::dsse2),
         ("blob in v2", Forge::blob2),
         ("envelope in v2", Forge::envelope2),
         ("blob in v1 with timestamp", Forge::stamped1),

@@ -43,7 +43,7 @@ fn timestamps_of_ct_logs() {
         Case(
             "rsa-under-an-ec-key",
             Forge::blob1,
-            Before(|forge| forge.scts[0].algorithm = 1),
+            Before(|forge| forge.scts[0].algorithm = Some(1)),
             "sct-untrusted",
         ),
         Case(

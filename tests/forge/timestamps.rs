@@ -11,7 +11,14 @@ use crate::certificate::{
 };
 use crate::forge::{Forge, LONG_AGO, NOW};
 use crate::token::{Named, Token};
-use crate::{Case, PASSES, judge};
+use crate::{Case, PASSES, judge_from};
+
+/// Judges every case as it stands and, where its token is beside a promise, as the only word for the time.
+#[track_caller]
+fn judge(cases: &[Case]) {
+    crate::judge(cases);
+    judge_from(Forge::stamped1, Forge::blob2, "-alone", cases);
+}
 
 #[test]
 fn the_token() {

@@ -1,10 +1,10 @@
 //! RFC 3161 timestamps, element by element.
 
+use keyless::crypto::Certificate;
 use keyless::crypto::asn1::encode;
-use keyless::crypto::{Certificate, HashAlgorithm};
 
 use crate::asn1::{explicit, generalized_time, integer, name, octets, oid, sequence, set_of};
-use crate::certificate::{Template, ecdsa_with};
+use crate::certificate::Template;
 use crate::key::{Key, sha256};
 
 const SIGNED_DATA: &str = "1.2.840.113549.1.7.2";
@@ -44,6 +44,26 @@ pub struct Token {
     pub identifier: Option<Vec<u8>>,
     /// Certificates put before the signer's.
     pub before_signer: Vec<Vec<u8>>,
+    /// Changes the elements of structures before they are signed or framed.
+    pub edit: Edit,
+}
+
+type Elements = Vec<Vec<u8>>;
+
+/// What may be done to a token's structures, given their elements.
+#[derive(Clone, Copy)]
+pub struct Edit {
+    pub status: fn(&mut Elements),
+    pub info: fn(&mut Elements),
+    /// Attributes, and the signer's certificate.
+    pub attributes: fn(&mut Elements, &[u8]),
+    pub signer: fn(&mut Elements),
+    pub signed_data: fn(&mut Elements),
+}
+
+/// An attribute with one value.
+pub fn attribute(dotted: &str, value: Vec<u8>) -> Vec<u8> {
+    sequence(&[oid(dotted), set_of(vec![value])])
 }
 
 impl Token {
@@ -59,6 +79,13 @@ impl Token {
             signer: signer.clone(),
             behind_signature: Vec::new(),
             identified: None,
+            edit: Edit {
+                status: |_| {},
+                info: |_| {},
+                attributes: |_, _| {},
+                signer: |_| {},
+                signed_data: |_| {},
+            },
             identifier: None,
             before_signer: Vec::new(),
         }
@@ -66,21 +93,26 @@ impl Token {
 
     /// The TimeStampResp over a signature, by the signer of a template.
     pub fn issue(&self, signature: &[u8], template: &Template, leaf: &Certificate) -> Vec<u8> {
-        let sha256_identifier = || sequence(&[oid("2.16.840.1.101.3.4.2.1")]);
         let stamped = self.stamped.as_deref().unwrap_or(signature);
-        let info = sequence(&[
+        let mut info = vec![
             integer(1),
             oid("1.3.6.1.4.1.57264.2"),
-            sequence(&[sha256_identifier(), octets(&sha256(stamped))]),
+            sequence(&[
+                sequence(&[oid("2.16.840.1.101.3.4.2.1")]),
+                octets(&sha256(stamped)),
+            ]),
             integer(self.serial),
             generalized_time(self.time),
-        ]);
-        let attribute =
-            |dotted: &str, value: Vec<u8>| sequence(&[oid(dotted), set_of(vec![value])]);
+        ];
+        (self.edit.info)(&mut info);
+        let info = sequence(&info);
         let digested = self.digested.as_deref().unwrap_or(&info);
         let mut attributes = vec![
             attribute(CONTENT_TYPE, oid(self.content_type)),
-            attribute(MESSAGE_DIGEST, octets(&sha256(digested))),
+            attribute(
+                MESSAGE_DIGEST,
+                octets(self.signer.hash().digest(digested).as_bytes()),
+            ),
         ];
         let named = match &self.named {
             Named::Signer => Some(leaf.der()),
@@ -92,7 +124,9 @@ impl Token {
             let value = sequence(&[sequence(&[id])]);
             attributes.push(attribute(SIGNING_CERTIFICATE_V2, value));
         }
-        let attributes = set_of(attributes);
+        attributes.sort();
+        (self.edit.attributes)(&mut attributes, leaf.der());
+        let attributes = encode(0x31, &attributes.concat());
         let mut implicit = attributes.clone();
         implicit[0] = 0xa0;
         let (issuer, serial) = self
@@ -102,23 +136,28 @@ impl Token {
             .identifier
             .clone()
             .unwrap_or_else(|| sequence(&[name(issuer), integer(serial)]));
-        let signer_info = sequence(&[
+        let mut signer_info = vec![
             integer(1),
             identifier,
-            sha256_identifier(),
+            self.signer.hash_algorithm(),
             implicit,
-            ecdsa_with(HashAlgorithm::Sha256),
+            self.signer.signature_algorithm(),
             octets(&self.signer.sign(&attributes)),
             self.behind_signature.clone(),
-        ]);
-        let signed_data = sequence(&[
+        ];
+        (self.edit.signer)(&mut signer_info);
+        let mut signed_data = vec![
             integer(3),
-            set_of(vec![sha256_identifier()]),
+            set_of(vec![self.signer.hash_algorithm()]),
             sequence(&[oid(TST_INFO), explicit(0, &octets(&info))]),
             encode(0xa0, &[&self.before_signer.concat(), leaf.der()].concat()),
-            set_of(vec![signer_info]),
-        ]);
+            set_of(vec![sequence(&signer_info)]),
+        ];
+        (self.edit.signed_data)(&mut signed_data);
+        let signed_data = sequence(&signed_data);
         let token = sequence(&[oid(SIGNED_DATA), explicit(0, &signed_data)]);
-        sequence(&[sequence(&[integer(self.status)]), token])
+        let mut status = vec![integer(self.status)];
+        (self.edit.status)(&mut status);
+        sequence(&[sequence(&status), token])
     }
 }
