@@ -10,8 +10,8 @@ use keyless::trust::TrustedRoot;
 use keyless::trust::trusted_root::{CertificateAuthority, TimestampAuthority};
 use keyless::verify::policy::{ClaimMatcher, ValueMatcher};
 use keyless::verify::{
-    Artifact, ExpectedContent, IdentityMatcher, Policy, Thresholds, VerifiedBundle, VerifyError,
-    Waiver, verify,
+    Artifact, ExpectedContent, Explanation, IdentityMatcher, Policy, Thresholds, VerifiedBundle,
+    Verifier, VerifyError, Waiver, verify,
 };
 
 use crate::asn1::utf8;
@@ -144,6 +144,11 @@ impl Scene {
     pub fn verify(&self) -> Result<VerifiedBundle, VerifyError> {
         let policy = self.policy();
         verify(&self.bundle, &self.artifact, &self.trust, &policy)
+    }
+
+    /// Verifies, and returns what is told of it.
+    pub fn explain(&self) -> (Result<VerifiedBundle, VerifyError>, Explanation) {
+        Verifier::new(&self.trust).explain(&self.bundle, &self.artifact, &self.policy())
     }
 
     /// Asks for an annotation.

@@ -75,7 +75,8 @@ class Scratch:
             if not origin.is_file():
                 continue
             kept.add(name)
-            if name.startswith(written) or name == "src/lib.rs" or name.startswith("tests/mutants/"):
+            rewritten = name.startswith(written) and not name.endswith("/tests.rs")
+            if rewritten or name == "src/lib.rs" or name.startswith("tests/mutants/"):
                 continue
             data = origin.read_bytes()
             if name == "Cargo.toml":
