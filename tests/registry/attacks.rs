@@ -263,6 +263,7 @@ async fn js_85c5838_b855f46_credentials_of_a_similar_host_are_not_sent() {
         format!("1{address}:{port}"),
         format!("{}/other", registry.server.host),
         format!("{}/team/application", registry.server.host),
+        format!("{}/team/ap", registry.server.host),
         registry.server.localhost(),
     ] {
         let folder = tempfile::tempdir().unwrap();
