@@ -172,7 +172,9 @@ pub fn shell_quoted(text: &str) -> String {
 /// taken for an option itself. `None` for a value with characters that a terminal obeys or hides: a command
 /// with it would not do what it seems to.
 pub fn shell_option(flag: &str, value: &str) -> Option<String> {
-    if value.chars().any(|c| c.is_control() || is_unseen(c)) {
+    // Shells that are not POSIX's read a backslash within quotes.
+    let unsafe_char = |c: char| c.is_control() || is_unseen(c) || c == '\\';
+    if value.chars().any(unsafe_char) {
         return None;
     }
     Some(match value.starts_with('-') {

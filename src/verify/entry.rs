@@ -8,7 +8,9 @@ use crate::format::log_entry::{self, LogBody, signed_entry_timestamp_input};
 use crate::trust::trusted_root::LogInstance;
 use crate::verify::explain::{self, Trail};
 use crate::verify::requirements::verify_threshold;
-use crate::verify::{Thresholds, VerifiedSignature, Verifier, VerifyError};
+use crate::verify::{
+    JudgedTimestamps, Thresholds, VerifiedSignature, VerifiedTimestamp, Verifier, VerifyError,
+};
 
 /// The entry's body is about this bundle's signature, key and content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +75,28 @@ impl BoundEntry {
     }
 
     fn is_same_leaf(&self, other: &BoundEntry) -> bool {
-        self.leaf == other.leaf && self.logs[0].log_id == other.logs[0].log_id
+        self.leaf == other.leaf && self.key() == other.key()
+    }
+
+    /// Returns the key that vouches for the entry; it is what tells one log from another.
+    fn key(&self) -> &PublicKey {
+        &self.logs[0].public_key
+    }
+
+    /// Keeps the periods that the times others vouch for are in, or without any those that have not ended:
+    /// what is told of the log, and who counts as its operator, is of a period in which it was trusted. Where
+    /// none is left all stay, and the check of the log at those times refuses.
+    fn settle(&mut self, times: &[UnixTime]) {
+        if self.promised_time().is_some() {
+            return;
+        }
+        let fits = |log: &LogInstance| match times {
+            [] => log.valid_for.end.is_none(),
+            times => times.iter().any(|time| log.valid_for.contains(*time)),
+        };
+        if self.logs.iter().any(fits) {
+            self.logs.retain(fits);
+        }
     }
 
     /// Verifies that the log's key is trusted without end; for entries whose time nobody vouches for.
@@ -130,11 +153,12 @@ pub(super) fn verify_entries(
     bundle: &Bundle,
     key: &PublicKey,
     signature: &VerifiedSignature,
+    timestamps: &JudgedTimestamps,
     thresholds: Thresholds,
     verifier: &Verifier<'_>,
     trail: &mut Trail,
 ) -> Result<BoundEntries, VerifyError> {
-    let mut bound = Vec::new();
+    let mut bound: Vec<BoundEntry> = Vec::new();
     for entry in &bundle.log_entries {
         let found = trail.check(explain::LOG_ENTRY, |trail| {
             verify_entry(entry, bundle, key, signature, verifier, trail)
@@ -157,8 +181,20 @@ pub(super) fn verify_entries(
             .collect();
         return Err(VerifyError::UnknownLog { found });
     }
+    let promised = bound.iter().filter_map(BoundEntry::promised_time);
+    let stamped = timestamps.counted().iter().map(VerifiedTimestamp::time);
+    let times: Vec<UnixTime> = promised.chain(stamped).collect();
+    for entry in &mut bound {
+        entry.settle(&times);
+    }
     let needed = thresholds.log.get();
-    let parties = bound.iter().map(|entry| entry.logs[0].party());
+    // One key is one log, however often the trusted root lists it.
+    let mut keys: Vec<&PublicKey> = Vec::new();
+    let parties = bound.iter().filter_map(|entry| {
+        let is_new = !keys.contains(&entry.key());
+        keys.push(entry.key());
+        is_new.then(|| entry.logs[0].party())
+    });
     verify_threshold(parties, needed, trail, |found| VerifyError::TooFewLogs {
         needed,
         found,

@@ -120,11 +120,15 @@ impl Glob {
     }
 }
 
-/// Returns the name that patterns are matched with. Letter case of the registry and the port of HTTPS make no
-/// difference to who answers, and none here.
+/// Returns the name that patterns are matched with. Letter case of the registry and the port that is asked anyway
+/// (HTTPS's, on loopback HTTP's) make no difference to who answers, and none here. Every other way to write a
+/// registry is refused where references are read.
 pub fn image_name(registry: &str, repository: &str) -> String {
     let registry = registry.to_ascii_lowercase();
-    let registry = registry.strip_suffix(":443").unwrap_or(&registry);
+    let host = registry.split(':').next().unwrap_or_default();
+    let is_loopback = host == "localhost" || host.starts_with("127.");
+    let usual = if is_loopback { ":80" } else { ":443" };
+    let registry = registry.strip_suffix(usual).unwrap_or(&registry);
     format!("{registry}/{repository}")
 }
 

@@ -356,7 +356,16 @@ impl<'t> Verifier<'t> {
                 Evidence::Waived(waiver)
             }
             None => Evidence::Checked(trail.check(explain::LOG_ENTRIES, |trail| {
-                entry::verify_entries(bundle, key, &signature, policy.thresholds(), self, trail)
+                let thresholds = policy.thresholds();
+                entry::verify_entries(
+                    bundle,
+                    key,
+                    &signature,
+                    &timestamps,
+                    thresholds,
+                    self,
+                    trail,
+                )
             })?),
         };
         let bound = entries.checked().map_or(&[][..], BoundEntries::all);

@@ -345,3 +345,50 @@ fn claims_belong_to_the_identity_that_they_are_asked_of() {
         "claims of one and the name of another are nobody"
     );
 }
+
+/// Lists a log once more, before the others, as it was trusted long ago.
+fn retired_before(scene: &mut Scene, log: usize) {
+    let mut retired = scene.trust.logs[log].clone();
+    retired.base_url = "https://retired.test".to_owned();
+    retired.operator = None;
+    retired.valid_for.start = UnixTime::from_seconds(LONG_AGO - 100);
+    retired.valid_for.end = Some(UnixTime::from_seconds(LONG_AGO - 1));
+    scene.trust.logs.insert(0, retired);
+}
+
+#[test]
+fn a_log_is_told_and_counted_as_it_was_at_the_time() {
+    let mut scene = Forge::blob2().make();
+    let url = scene.trust.logs[1].base_url.clone();
+    retired_before(&mut scene, 1);
+    assert_eq!(scene.verify().unwrap().entries()[0].log_url(), url);
+
+    let mut scene = Forge::timeless_key2().make();
+    retired_before(&mut scene, 1);
+    assert_eq!(scene.verify().unwrap().entries()[0].log_url(), url);
+
+    let mut scene = Forge::logged_twice().make();
+    for log in &mut scene.trust.logs {
+        log.operator = Some("one.test".to_owned());
+    }
+    retired_before(&mut scene, 1);
+    two_logs(&mut scene);
+    assert_eq!(code(&scene), "log-threshold");
+}
+
+#[test]
+fn a_key_under_two_ids_is_one_log() {
+    let forge = scts_of_two();
+    let mut scene = forge.make();
+    two_ct_logs(&mut scene);
+    // The second id stands for the first log's key, which has signed the second promise as well.
+    list_both_ct_logs(&mut scene, &forge);
+    assert_eq!(code(&scene), PASSES);
+    let mut forge = scts_of_two();
+    forge.scts[1].signer = forge.ct.clone();
+    let mut scene = forge.make();
+    two_ct_logs(&mut scene);
+    list_both_ct_logs(&mut scene, &forge);
+    scene.trust.ct_logs[1].public_key = scene.trust.ct_logs[0].public_key.clone();
+    assert_eq!(code(&scene), "sct-threshold");
+}

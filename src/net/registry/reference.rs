@@ -154,6 +154,9 @@ struct Parts<'a> {
     digest: Option<&'a str>,
 }
 
+/// Hosts that answer for Docker Hub; a name without a host is there too.
+const DOCKER_HUB: [&str; 3] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
+
 /// Longest name, in characters.
 const MAX_NAME: usize = 255;
 
@@ -182,16 +185,15 @@ impl<'a> Parts<'a> {
         if !path.split('/').all(is_component) {
             return Err("a repository is lower-case words joined by '/', '.', '_', '__' and '-'");
         }
+        let domain = domain.map(str::to_ascii_lowercase);
+        let domain = domain.filter(|domain| {
+            let host = domain.strip_suffix(":443").unwrap_or(domain);
+            !DOCKER_HUB.contains(&host)
+        });
         let (registry, name) = match domain {
-            Some(domain @ ("docker.io" | "index.docker.io")) if path.contains('/') => (
-                domain.trim_start_matches("index.").to_owned(),
-                path.to_owned(),
-            ),
+            Some(domain) => (domain, path.to_owned()),
             None if path.contains('/') => ("docker.io".to_owned(), path.to_owned()),
-            Some("docker.io" | "index.docker.io") | None => {
-                ("docker.io".to_owned(), format!("library/{path}"))
-            }
-            Some(domain) => (domain.to_owned(), path.to_owned()),
+            None => ("docker.io".to_owned(), format!("library/{path}")),
         };
         if name.len() > MAX_NAME {
             return Err("the repository is longer than 255 characters");
@@ -260,7 +262,20 @@ impl FromStr for ImageReference {
             host: known.resolve_registry().to_owned(),
             name: known.repository().to_owned(),
         };
-        repository.origin("https")?;
+        let origin = repository.origin("https")?;
+        let asked = match (origin.host_str().unwrap_or_default(), origin.port()) {
+            (host, Some(port)) => format!("{host}:{port}"),
+            (host, None) => host.to_owned(),
+        };
+        // One server by two names would be two to a policy: 127.1, 0x7f.1, a port with zeros before it.
+        if repository
+            .host
+            .strip_suffix(":443")
+            .unwrap_or(&repository.host)
+            != asked
+        {
+            return Err(refuse(format!("the registry is written as {asked}")));
+        }
         let target = match (parts.digest, parts.tag) {
             (Some(digest), _) => Target::Digest(
                 digest
@@ -330,20 +345,32 @@ mod tests {
             let ours = text.parse::<ImageReference>();
             match (theirs, ours) {
                 (Ok(theirs), Ok(ours)) => {
-                    prop_assert_eq!(theirs.registry(), ours.repository.registry());
-                    prop_assert_eq!(theirs.resolve_registry(), ours.repository.host());
-                    prop_assert_eq!(theirs.repository(), ours.repository.name());
+                    // It tells registries apart by letter case, and Docker Hub by the port that is asked anyway.
+                    let registry = theirs.registry().to_ascii_lowercase();
+                    if !DOCKER_HUB.contains(&registry.trim_end_matches(":443")) {
+                        prop_assert_eq!(&registry, ours.repository.registry());
+                        prop_assert_eq!(theirs.resolve_registry().to_ascii_lowercase(), ours.repository.host());
+                        prop_assert_eq!(theirs.repository(), ours.repository.name());
+                    } else {
+                        prop_assert_eq!("docker.io", ours.repository.registry());
+                        prop_assert!(ours.repository.name().ends_with(theirs.repository()));
+                    }
                     let expected = theirs.digest().or(theirs.tag()).unwrap_or("latest").to_owned();
                     prop_assert_eq!(expected, ours.target.to_string());
                 }
                 (Err(_), Err(_)) => {}
                 // It lets a first component that looks like a host and is none pass for a repository, and takes
-                // hosts for which there is no URL: `a.0`, whose last label makes it an IPv4 address that is none.
-                (Ok(theirs), Err(ours)) => prop_assert!(
-                    !theirs.repository().split('/').all(is_component)
-                        || Url::parse(&format!("https://{}/", theirs.resolve_registry())).is_err(),
-                    "only theirs: {} ({:?})", theirs, ours
-                ),
+                // hosts for which there is no URL (`a.0`, whose last label makes it an IPv4 address that is none)
+                // or one that is written otherwise (`0.1`, or a port with zeros before it).
+                (Ok(theirs), Err(ours)) => {
+                    let asked = Url::parse(&format!("https://{}/", theirs.resolve_registry()));
+                    let asked = asked.map(|url| url[url::Position::BeforeHost..url::Position::AfterPort].to_owned());
+                    prop_assert!(
+                        !theirs.repository().split('/').all(is_component)
+                            || asked != Ok(theirs.resolve_registry().to_ascii_lowercase()),
+                        "only theirs: {} ({:?})", theirs, ours
+                    );
+                }
                 (Err(theirs), Ok(ours)) => prop_assert!(false, "only ours: {} ({})", ours, theirs),
             }
         }
@@ -353,6 +380,29 @@ mod tests {
 
     fn parse(text: &str) -> Result<ImageReference, RegistryError> {
         text.parse()
+    }
+
+    #[test]
+    fn a_registry_has_one_name() {
+        for other in [
+            "127.1:5000/a",
+            "0x7f.1/a",
+            "127.0.0.1:05000/a",
+            "r.test:0443/a",
+            "2130706433:5000/a",
+        ] {
+            assert!(parse(other).is_err(), "{other}");
+        }
+        let hub = parse("alpine").unwrap();
+        for same in [
+            "index.docker.io/alpine",
+            "INDEX.docker.io/library/alpine",
+            "registry-1.docker.io/library/alpine",
+            "docker.io:443/alpine",
+        ] {
+            assert_eq!(parse(same).unwrap(), hub, "{same}");
+        }
+        assert_eq!(parse("R.test/a").unwrap(), parse("r.test/a").unwrap());
     }
 
     #[test]

@@ -199,7 +199,10 @@ fn signer(signer: &Signer<'_>) -> String {
         quoted(&identity.subject),
         quoted(&identity.issuer)
     );
-    if let Some((workflow, _)) = identity.subject.split_once("@refs/tags/") {
+    // A branch may be named `x@refs/tags/v1`: what stands before must name no ref.
+    if let Some((workflow, _)) = identity.subject.split_once("@refs/tags/")
+        && !workflow.contains("@refs/")
+    {
         let pattern = format!("{}@refs/tags/.*", regex::escape(workflow));
         text.push_str(&format!(
             "# For every tag, in place of identity: identity-regexp = {}\n",
@@ -336,6 +339,13 @@ mod tests {
         let exact = format!("identity = {}", quoted(workflow));
         PolicyFile::parse(&text.replace(&exact, pattern)).unwrap();
         assert!(pattern.contains(r"b\\.c"), "{pattern}");
+    }
+
+    #[test]
+    fn a_branch_that_is_named_like_a_tag_gets_no_pattern() {
+        let branch = "https://github.com/a/b/.github/workflows/r.yml@refs/heads/x@refs/tags/v1";
+        let text = write(&[sighting(app(), "signature", branch)]).unwrap();
+        assert!(!text.contains("identity-regexp"), "{text}");
     }
 
     #[test]
