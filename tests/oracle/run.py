@@ -36,6 +36,7 @@ REPO = HERE.parent.parent
 PEERS = Path(os.environ.get("PEERS", REPO / ".peers"))
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", REPO / "target"))
 WORK = TARGET / "oracle"
+KEYLESS = Path(os.environ.get("KEYLESS", TARGET / "debug/keyless"))
 TOOLS = ["ours", "cosign", "sigstore-go", "sigstore-verify", "sigstore-python"]
 SIGN = {"accept": "accept", "refuse": "refuse", "panic": "panics", "unable": "-"}
 # Bases whose JSON is changed. The others differ from these in nothing that a parser sees.
@@ -57,7 +58,8 @@ def run(command, **more):
 
 
 def build():
-    run(["cargo", "build", "-q", "--locked", "--example", "judge"])
+    if "KEYLESS" not in os.environ:
+        run(["cargo", "build", "-q", "--locked", "--bin", "keyless"])
     run(["cargo", "build", "-q", "--locked", "--manifest-path", HERE / "Cargo.toml", "--target-dir", HERE / "target"])
 
 
@@ -109,18 +111,19 @@ def predicate_type(folder):
     return json.loads(base64.b64decode(bundle["dsseEnvelope"]["payload"]))["predicateType"]
 
 
-def executed(command):
+def executed(command, reason=lambda done: (done.stderr or done.stdout).decode(errors="replace").strip()):
     home = WORK / "home"
     home.mkdir(exist_ok=True)
     # No peer has any business on the network: an address where nobody listens stands in its way.
     nowhere = "http://127.0.0.1:9"
     env = {"PATH": os.environ["PATH"], "HOME": str(home), "https_proxy": nowhere, "http_proxy": nowhere}
     done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True)
-    told = (done.stderr or done.stdout).decode(errors="replace")
     if done.returncode == 0:
         return "accept", ""
-    crashed = done.returncode < 0 or "goroutine 1 [" in told
-    return ("panic" if crashed else "refuse"), told.strip()
+    crashes = (b"goroutine 1 [", b"panicked at")
+    if done.returncode < 0 or any(crash in done.stderr for crash in crashes):
+        return "panic", done.stderr.decode(errors="replace")
+    return "refuse", reason(done)
 
 
 def cosign(folder):
@@ -159,28 +162,17 @@ def sigstore_go(folder):
     return executed([*command, folder / "bundle.json"])
 
 
-def keyless(program, folder):
+def ours(folder):
     case = about(folder)
     artifact = folder / "artifact" if (folder / "artifact").exists() else case["digest"]
-    command = [program, "verify-blob", artifact, "--bundle", folder / "bundle.json", "--output", "json"]
+    command = [KEYLESS, "verify-blob", artifact, "--bundle", folder / "bundle.json", "--output", "json"]
     command += ["--trusted-root", folder / "trusted_root.json", "--any-statement"]
     if case["key"]:
         command += ["--key", folder / "key.pem"]
     else:
         for flag, asked in (("identity", case["identity"]), ("oidc-issuer", case["issuer"])):
             command += [f"--certificate-{flag}" + ("-regexp" if "pattern" in asked else ""), *asked.values()]
-    return executed(command)
-
-
-def our_program():
-    """The program itself, once it can be asked for statements of any kind and for keys; else the library."""
-    named = os.environ.get("KEYLESS")
-    for program in [Path(named)] if named else [TARGET / "release/keyless", TARGET / "debug/keyless"]:
-        if program.exists():
-            told = subprocess.run([program, "verify-blob", "--help"], capture_output=True, text=True).stdout
-            if "--any-statement" in told and "--key " in told:
-                return program
-    return None
+    return executed(command, lambda done: json.loads(done.stdout)["error"]["code"])
 
 
 def one_by_one(judge, cases):
@@ -205,16 +197,13 @@ def at_once(command, cases):
 
 
 def judge_all(cases):
-    program = our_program()
-    ours = [TARGET / "debug/examples/judge"]
     tasks = {
-        "ours": (lambda: one_by_one(lambda folder: keyless(program, folder), cases)) if program else lambda: at_once(ours, cases),
+        "ours": lambda: one_by_one(ours, cases),
         "cosign": lambda: one_by_one(cosign, cases),
         "sigstore-go": lambda: one_by_one(sigstore_go, cases),
         "sigstore-verify": lambda: at_once([HERE / "target/debug/oracle"], cases),
         "sigstore-python": lambda: at_once([PEERS / "venv/bin/python", HERE / "sigstore_python.py"], cases),
     }
-    print(f"ours: {'the program' if program else 'the library'}")
     verdicts = {}
     for tool in TOOLS:
         began = time.monotonic()
