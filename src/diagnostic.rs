@@ -118,7 +118,7 @@ pub trait Diagnostic: std::error::Error {
 }
 
 /// Makes foreign text printable: control characters (a terminal obeys them) become spaces, runs of
-/// white space collapse, and the length is cut to `limit` characters.
+/// white space collapse, and after `limit` characters the rest is an ellipsis.
 pub fn clean(text: &str, limit: usize) -> String {
     let mut shown = String::new();
     let mut count = 0;
@@ -126,11 +126,8 @@ pub fn clean(text: &str, limit: usize) -> String {
         .split(|c: char| c.is_control() || c.is_whitespace() || is_bidi_control(c))
         .filter(|word| !word.is_empty());
     for (i, word) in words.enumerate() {
-        if i > 0 {
-            shown.push(' ');
-            count += 1;
-        }
-        for c in word.chars() {
+        let space = (i > 0).then_some(' ');
+        for c in space.into_iter().chain(word.chars()) {
             if count >= limit {
                 shown.push('…');
                 return shown;
@@ -209,9 +206,19 @@ mod tests {
             "a\u{202e}b",
             "a\u{200b}b",
             "a\u{feff}",
+            "a\\b",
         ] {
             assert_eq!(option(hidden), None, "{hidden:?}");
         }
+    }
+
+    #[test]
+    fn foreign_text_is_cut_at_its_limit() {
+        assert_eq!(clean(" a\u{1b}[2J\n\u{202e}b ", 9), "a [2J b");
+        assert_eq!(clean("abcd", 4), "abcd");
+        assert_eq!(clean("abcde", 4), "abcd…");
+        assert_eq!(clean("abcd e", 4), "abcd…");
+        assert_eq!(clean("abc de", 4), "abc …");
     }
 
     #[test]

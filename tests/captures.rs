@@ -173,7 +173,21 @@ fn recorded_answers_of_rekor_v2_are_log_entries() {
             ("hashedrekord", "0.0.2")
         );
         assert_eq!(entry.integrated_time, None);
-        assert_eq!(parse_log_entry(entry.encode().as_bytes()).unwrap(), entry);
+        let text = entry.encode();
+        assert_eq!(parse_log_entry(text.as_bytes()).unwrap(), entry);
+        let with = |member: &str| text.replacen('{', &format!("{{{member},"), 1);
+        let newer = with(r#""newer":[{"x":[]}]"#);
+        assert_eq!(parse_log_entry(newer.as_bytes()).unwrap(), entry);
+        let id = text.find(r#"{"keyId""#).unwrap();
+        let list = format!("{}[{}", &text[..id], text[id + 9..].replacen('}', "]", 1));
+        for bad in [
+            with(r#""logIndex":"0""#),
+            with(r#""newer":{"x":1,"x":2}"#),
+            list,
+        ] {
+            let error = parse_log_entry(bad.as_bytes()).unwrap_err();
+            assert_eq!(error.code(), "bundle-malformed", "{bad}");
+        }
     }
 }
 

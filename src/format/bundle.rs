@@ -446,7 +446,7 @@ fn inclusion_proof(proof: wire::InclusionProof) -> Result<InclusionProof, Bundle
 }
 
 /// Reads a `TransparencyLogEntry` message, as Rekor v2 answers with (spec 05 §2). Unlike a bundle's it may
-/// have members that a newer server added.
+/// have members that a newer server added; like there, none twice.
 ///
 /// # Errors
 /// [`BundleError`], by the rules of v0.3.
@@ -463,6 +463,7 @@ pub fn parse_log_entry(json: &[u8]) -> Result<TransparencyLogEntry, BundleError>
     let syntax = |e: serde_json::Error| BundleError::Json {
         reason: e.to_string(),
     };
+    check_shape(json, &["hashes"], Some(&KNOWN)).map_err(syntax)?;
     let mut object: serde_json::Map<String, serde_json::Value> =
         serde_json::from_slice(json).map_err(syntax)?;
     object.retain(|name, _| KNOWN.contains(&name.as_str()));

@@ -43,7 +43,7 @@ fn arbitrary(index: u64, size: u64, rest: &[u8]) {
 }
 
 fn in_a_tree(size: u16, index: u16, changes: &[u8]) {
-    let size = usize::from(size) % 600 + 1;
+    let size = usize::from(size) % 256 + 1;
     let index = usize::from(index) % size;
     let leaves: Vec<Hash> = (0..size).map(|i| leaf_hash(&i.to_be_bytes())).collect();
     let root = root(&leaves);

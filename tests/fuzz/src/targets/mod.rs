@@ -42,6 +42,9 @@ pub enum Grammar {
     Bytes,
 }
 
+/// Up to here an input is read several times and in several ways; beyond, once, so that its time is the program's.
+pub(crate) const SHORT: usize = 64 * 1024;
+
 /// One target.
 #[derive(Debug, Clone, Copy)]
 pub struct Target {

@@ -2,7 +2,7 @@
 
 use keyless::format::oci::{Descriptor, OCI_MANIFEST, ReferrersIndex};
 
-use super::{Grammar, Target};
+use super::{Grammar, SHORT, Target};
 
 pub const TARGET: Target = Target {
     name: "oci_referrers",
@@ -22,18 +22,24 @@ fn run(data: &[u8]) {
     let count = index.len();
     assert_eq!(index.is_empty(), count == 0);
     assert!(listed.descriptors.len() + listed.malformed + listed.beyond <= index.len());
-    for descriptor in listed.descriptors.iter().take(8) {
-        assert!(index.contains(&descriptor.digest));
-        assert!(!index.add(descriptor));
+    if data.len() < SHORT {
+        for descriptor in listed.descriptors.iter().take(8) {
+            assert!(index.contains(&descriptor.digest));
+            assert!(!index.add(descriptor));
+        }
+        let encoded = index.encode();
+        let again = ReferrersIndex::parse(&encoded).expect("what was read is written as it was");
+        assert_eq!(again.encode(), encoded);
+        assert_eq!(again.list(1000), listed);
     }
-    let encoded = index.encode();
-    let again = ReferrersIndex::parse(&encoded).expect("what was read is written as it was");
-    assert_eq!(again.encode(), encoded);
-    assert_eq!(again.list(1000), listed);
-    let new = Descriptor::of(OCI_MANIFEST, &encoded);
+    let new = Descriptor::of(OCI_MANIFEST, data);
     let before = index.len();
-    assert!(index.add(&new) && index.contains(&new.digest));
+    assert!(index.add(&new));
     assert_eq!(index.len(), before + 1);
-    let again = ReferrersIndex::parse(&index.encode()).expect("with one more it is still one");
-    assert_eq!(again.list(usize::MAX).descriptors.last(), Some(&new));
+    let encoded = index.encode();
+    if data.len() < SHORT {
+        let again = ReferrersIndex::parse(&encoded).expect("with one more it is still one");
+        assert!(again.contains(&new.digest));
+        assert_eq!(again.list(usize::MAX).descriptors.last(), Some(&new));
+    }
 }
