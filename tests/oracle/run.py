@@ -355,8 +355,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a sample, checked against disagreements.md")
     parser.add_argument("--check", action="store_true", help="disagreements.md must come out as it is")
+    parser.add_argument("--again", action="store_true", help="nobody is asked: what the last run was told, told anew")
     parser.add_argument("--only", metavar="PATTERN", help="cases of such names; nothing is written or checked")
     arguments = parser.parse_args()
+    if arguments.again:
+        report(*recorded(), arguments)
     build()
     cases = make_cases()
     if arguments.quick:
@@ -364,7 +367,23 @@ def main():
     elif arguments.only:
         wanted = lambda name: name.startswith("base/") or fnmatch.fnmatchcase(name, arguments.only)
         cases = {name: folder for name, folder in cases.items() if wanted(name)}
-    judged = Cases(judge_all(cases), {name: about(folder)["base"] for name, folder in cases.items()})
+    report(cases, judge_all(cases), arguments)
+
+
+def recorded():
+    """Cases and verdicts of the last run."""
+    cases, verdicts = {}, {tool: {} for tool in TOOLS}
+    for line in (WORK / "results.tsv").read_text().splitlines():
+        name, folder, *told = line.split("\t")
+        cases[name] = Path(folder)
+        for tool in TOOLS:
+            verdicts[tool][name], told = (told[0], told[1]), told[2:]
+    return cases, verdicts
+
+
+def report(cases, verdicts, arguments):
+    """Writes or checks the table, and ends the program."""
+    judged = Cases(verdicts, {name: about(folder)["base"] for name, folder in cases.items()})
     with open(WORK / "results.tsv", "w") as out:
         for name, folder in cases.items():
             told = [" ".join(cell.split()) for tool in TOOLS for cell in judged.verdicts[tool][name]]
