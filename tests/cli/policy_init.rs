@@ -80,7 +80,7 @@ fn everything_that_holds_is_in_the_draft_and_nothing_that_does_not() {
     put_bundle(registry, &image, &other, SLSA);
     let mut broken: Value = serde_json::from_str(&slsa).unwrap();
     let statement = broken["dsseEnvelope"]["payload"].as_str().unwrap();
-    broken["dsseEnvelope"]["payload"] = statement.replacen('A', "B", 1).into();
+    broken["dsseEnvelope"]["payload"] = statement.replacen('e', "f", 1).into();
     put_bundle(registry, &image, &broken.to_string(), SLSA);
     put_bundle(registry, &image, "rubbish", COSIGN_SIGN);
     let run = init(&world, &image.by_digest())
