@@ -8,7 +8,7 @@ use clap::Args;
 use crate::crypto::Secret;
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::identity::TokenSource;
-use crate::flow::sign::SigningOptions;
+use crate::flow::sign::{SignatureForm, SigningOptions};
 use crate::flow::trust::TrustSource;
 use crate::format::identity_token::DEFAULT_AUDIENCE;
 use crate::host::files::FileError;
@@ -224,6 +224,7 @@ impl SigningArguments {
                 audience: self.oidc_client_id.clone(),
             },
             expected_identity: self.certificate_identity.clone(),
+            form: SignatureForm::default(),
         }
     }
 }

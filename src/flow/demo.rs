@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::crypto::{Digest, Secret};
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::identity::TokenSource;
-use crate::flow::sign::SigningOptions;
+use crate::flow::sign::{SignatureForm, SigningOptions};
 use crate::flow::sign_image::{SignImageError, SignImageRequest, SignedImage, sign_images};
 use crate::flow::trust::{self, TrustError, TrustSource};
 use crate::flow::verify_image::{ImageRequest, ImageVerdict, verify_images};
@@ -165,6 +165,7 @@ pub async fn demo(
                 ..TokenSource::default()
             },
             expected_identity: None,
+            form: SignatureForm::Bundle,
         },
     };
     let mut signed = sign_images(&http, &registry, request, &|_| {}).await?;
