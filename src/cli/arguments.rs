@@ -17,6 +17,9 @@ use crate::net::HttpClient;
 use crate::net::registry::{ImageReference, RegistryClient, RegistryError, RegistryOptions};
 use crate::verify::policy::PatternError;
 
+/// Images that are worked on at a time unless --jobs says otherwise.
+pub(crate) const DEFAULT_JOBS: usize = 16;
+
 /// A combination of arguments that cannot be carried out.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UsageError {

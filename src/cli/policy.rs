@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::arguments::DEFAULT_JOBS;
 use super::arguments::{RegistryArguments, TrustArguments, images};
 use super::{Context, boxed, fail, fail_with, finish, run_async};
 use crate::diagnostic::{Diagnostic, Exit};
@@ -13,7 +14,7 @@ use crate::flow::rules::RuleVerdict;
 use crate::flow::sign_blob::BlobSource;
 use crate::flow::trust;
 use crate::flow::verify_blob_rules::{BlobRequest, file_name, verify_blob_by_rules};
-use crate::flow::verify_image::{ImageRequest, ImageVerdict, verify_images};
+use crate::flow::verify_image::{ImageRequest, ImageVerdict, Scope, verify_images};
 use crate::net::HttpClient;
 use crate::net::registry::ImageReference;
 use crate::output::policy::{self, CheckedTarget};
@@ -233,8 +234,10 @@ fn try_images(
         expectation: &Expectation::Rules(file.clone()),
         trust,
         explain: false,
+        scope: Scope::default(),
+        jobs: DEFAULT_JOBS,
     };
-    let verdicts = run_async(verify_images(&registry, references, &request));
+    let verdicts = run_async(verify_images(&registry, references, &request, &|_| {}));
     let one = |(verdict, reference): (ImageVerdict, &ImageReference)| {
         let repository = reference.repository();
         Tried {

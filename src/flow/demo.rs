@@ -11,7 +11,7 @@ use crate::flow::identity::TokenSource;
 use crate::flow::sign::{SignatureForm, SigningOptions};
 use crate::flow::sign_image::{SignImageError, SignImageRequest, SignedImage, sign_images};
 use crate::flow::trust::{self, TrustError, TrustSource};
-use crate::flow::verify_image::{ImageRequest, ImageVerdict, verify_images};
+use crate::flow::verify_image::{ImageRequest, ImageVerdict, Scope, verify_images};
 use crate::format::identity_token::DEFAULT_AUDIENCE;
 use crate::format::oci::{BUNDLE_ARTIFACT_TYPE, Descriptor, EncodedManifest, OCI_MANIFEST};
 use crate::format::statement::COSIGN_SIGN_V1;
@@ -254,8 +254,11 @@ impl Judge<'_> {
             expectation: &policy.into(),
             trust: &self.trust,
             explain: false,
+            scope: Scope::default(),
+            jobs: 1,
         };
-        let verdicts = verify_images(self.registry, &[image.clone().into()], &request).await;
+        let images = [image.clone().into()];
+        let verdicts = verify_images(self.registry, &images, &request, &|_| {}).await;
         for verdict in &verdicts {
             (self.show)(DemoStep::Judged {
                 scene,

@@ -46,6 +46,11 @@ impl Descriptor {
         }
     }
 
+    /// Returns whether this is said to be an index, OCI or Docker.
+    pub fn is_index(&self) -> bool {
+        [super::OCI_INDEX, super::DOCKER_LIST].contains(&self.media_type.as_str())
+    }
+
     /// Keeps media type, size and digest: the form of a `subject`.
     pub fn bare(&self) -> Self {
         Descriptor {

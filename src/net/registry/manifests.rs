@@ -230,7 +230,7 @@ pub(super) fn check_digest(target: &Target, reply: &Reply) -> Result<Digest, Reg
         .unwrap_or_else(|| Digest::sha256(&reply.body)))
 }
 
-fn check(
+pub(super) fn check(
     repository: &Repository,
     target: &Target,
     reply: Reply,

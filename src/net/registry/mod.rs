@@ -20,6 +20,7 @@ mod fallback;
 mod manifests;
 pub mod reference;
 mod referrers;
+mod tagged;
 
 use std::time::Duration;
 
