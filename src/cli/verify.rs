@@ -2,12 +2,11 @@
 
 use clap::Args;
 
-use super::arguments::{
-    AnnotationArguments, RegistryArguments, TrustArguments, UsageError, images,
-};
+use super::arguments::{AnnotationArguments, TrustArguments, UsageError, images};
 use super::policy_arguments::{
     EvidenceArguments, IdentityArguments, PolicyFileArguments, accepting_command,
 };
+use super::registry_arguments::RegistryArguments;
 use super::{Context, boxed, fail, fail_with, finish, refuse, run_async};
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::rules::Unmet;
@@ -67,7 +66,10 @@ pub(crate) fn run(arguments: VerifyArguments, context: &Context) -> Exit {
         Err(error) => return fail_with(output, "verify", &error),
     };
     let http = HttpClient::new();
-    let registry = arguments.registry.client(&http);
+    let registry = match arguments.registry.client(&http, &references, context) {
+        Ok(registry) => registry,
+        Err(error) => return fail_with(output, "verify", &error),
+    };
     let expectation = match arguments.expectation() {
         Ok(expectation) => expectation,
         Err(Unexpected::Nobody(error)) => {
@@ -136,9 +138,7 @@ impl VerifyArguments {
             others.push(("--annotations", Some(annotation.clone())));
         }
         others.extend(self.evidence.words());
-        if self.registry.allow_http_registry {
-            others.push(("--allow-http-registry", None));
-        }
+        others.extend(self.registry.words());
         accepting_command("verify", &verdict.given, &self.identity, &others, error)
     }
 }

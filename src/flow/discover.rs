@@ -225,7 +225,8 @@ async fn fetch<T>(
     spent: &AtomicU64,
     judge: &impl Fn(FoundBundle) -> T,
 ) -> Result<T, FindError> {
-    let fetched = registry.manifest(image.repository(), descriptor).await?;
+    let repository = registry.signatures_of(image.repository());
+    let fetched = registry.manifest(&repository, descriptor).await?;
     let Document::Manifest(manifest) = fetched.document else {
         return Err(FindError::NotABundle);
     };
@@ -243,7 +244,7 @@ async fn fetch<T>(
     let units = layer.size.div_ceil(UNIT).clamp(1, UNITS as u64) as u32;
     // Never closed; were it, going on without a permit would only take more memory.
     let _permit = budget.0.acquire_many(units).await;
-    let json = registry.blob(image.repository(), layer, limit).await?;
+    let json = registry.blob(&repository, layer, limit).await?;
     let bundle = Bundle::parse(&json)?;
     if bundle.version < BundleVersion::V03 {
         return Err(FindError::NotABundle);
