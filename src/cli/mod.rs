@@ -6,6 +6,7 @@ mod attach;
 mod inspect;
 mod policy;
 mod policy_arguments;
+mod registry_arguments;
 mod sandbox;
 mod schema;
 mod scope;

@@ -2,12 +2,11 @@
 
 use clap::Args;
 
-use super::arguments::{
-    AnnotationArguments, DEFAULT_JOBS, RegistryArguments, TrustArguments, UsageError, images,
-};
+use super::arguments::{AnnotationArguments, DEFAULT_JOBS, TrustArguments, UsageError, images};
 use super::policy_arguments::{
     EvidenceArguments, IdentityArguments, PolicyFileArguments, accepting_command,
 };
+use super::registry_arguments::RegistryArguments;
 use super::scope::ScopeArguments;
 use super::{Context, boxed, fail, fail_with, finish, refuse, run_async};
 use crate::diagnostic::{Diagnostic, Exit};
@@ -75,7 +74,10 @@ pub(crate) fn run(arguments: VerifyArguments, context: &Context) -> Exit {
         Err(error) => return fail_with(output, "verify", &error),
     };
     let http = HttpClient::new();
-    let registry = arguments.registry.client(&http);
+    let registry = match arguments.registry.client(&http, &references, context) {
+        Ok(registry) => registry,
+        Err(error) => return fail_with(output, "verify", &error),
+    };
     let expectation = match arguments.expectation() {
         Ok(expectation) => expectation,
         Err(Unexpected::Nobody(error)) => {
@@ -150,9 +152,7 @@ impl VerifyArguments {
         if verdict.listed_by.is_none() {
             others.extend(self.scope.words());
         }
-        if self.registry.allow_http_registry {
-            others.push(("--allow-http-registry", None));
-        }
+        others.extend(self.registry.words());
         accepting_command("verify", &verdict.given, &self.identity, &others, error)
     }
 }

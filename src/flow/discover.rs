@@ -267,13 +267,14 @@ pub async fn discover_legacy<T>(
     budget: &Budget,
     judge: impl Fn(FoundBundle) -> T,
 ) -> Result<Vec<Found<T>>, RegistryError> {
+    let repository = registry.signatures_of(image.repository());
     let tagged = join_all(tags.iter().map(|tag| async {
         let _permit = budget.take(UNIT).await;
         registry.tagged(image, *tag).await
     }));
     let referring = join_all(older.iter().map(|descriptor| async {
         let _permit = budget.take(descriptor.size).await;
-        registry.manifest(image.repository(), descriptor).await
+        registry.manifest(&repository, descriptor).await
     }));
     let (tagged, referring) = tokio::join!(tagged, referring);
     let mut found: Vec<Found<T>> = Vec::new();
@@ -364,7 +365,8 @@ async fn bundle_layer(
     budget: &Budget,
 ) -> Result<Descriptor, FindError> {
     let _permit = budget.take(descriptor.size).await;
-    let fetched = registry.manifest(image.repository(), descriptor).await?;
+    let repository = registry.signatures_of(image.repository());
+    let fetched = registry.manifest(&repository, descriptor).await?;
     let Document::Manifest(manifest) = fetched.document else {
         return Err(FindError::NotABundle);
     };
@@ -383,6 +385,7 @@ async fn fetch_layers<T>(
     read: impl Fn(&Descriptor, &[u8]) -> Result<T, FindError>,
 ) -> Vec<Result<T, FindError>> {
     let limit = registry.options().limits.bundle;
+    let repository = &registry.signatures_of(image.repository());
     let allowed = IMAGE_BUDGET.max(limit);
     let mut wanted: Vec<(&Descriptor, Vec<usize>)> = Vec::new();
     for (i, layer) in layers.iter().enumerate() {
@@ -409,7 +412,7 @@ async fn fetch_layers<T>(
                 })
             } else {
                 let _permit = budget.take(layer.size.min(limit)).await;
-                registry.blob(image.repository(), layer, limit).await
+                registry.blob(repository, layer, limit).await
             };
             let outcomes = places.iter().map(|i| {
                 let outcome = match (&fetched, &layers[*i]) {

@@ -11,7 +11,7 @@ mod document;
 mod referrers;
 
 pub use bundle_manifest::EncodedManifest;
-pub use descriptor::{Descriptor, Platform};
+pub use descriptor::{Descriptor, MAX_ANNOTATIONS, Platform};
 pub use document::{Document, Index, MAX_INDEX_MANIFESTS, MAX_LAYERS, Manifest, OciError};
 pub use referrers::{Listed, ReferrersIndex, fallback_tag};
 

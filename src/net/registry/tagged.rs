@@ -16,7 +16,7 @@ impl RegistryClient {
         image: &DigestReference,
         tag: AttachedTag,
     ) -> Result<Option<FetchedManifest>, RegistryError> {
-        let repository = image.repository();
+        let repository = &self.signatures_of(image.repository());
         let target = Target::Tag(tag.tag(&image.digest()));
         match self.manifest_reply(repository, &target).await? {
             Some(reply) => check(repository, &target, reply).map(Some),
