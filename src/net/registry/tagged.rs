@@ -4,7 +4,7 @@ use super::client::RegistryClient;
 use super::error::RegistryError;
 use super::manifests::{FetchedManifest, check};
 use super::reference::{DigestReference, Target};
-use crate::format::legacy::AttachedTag;
+use crate::format::oci::LegacyTag;
 
 impl RegistryClient {
     /// Fetches what stands under such a tag of an image; `None` if there is nothing. One request.
@@ -14,7 +14,7 @@ impl RegistryClient {
     pub async fn tagged(
         &self,
         image: &DigestReference,
-        tag: AttachedTag,
+        tag: LegacyTag,
     ) -> Result<Option<FetchedManifest>, RegistryError> {
         let repository = &self.signatures_of(image.repository());
         let target = Target::Tag(tag.tag(&image.digest()));
