@@ -4,3 +4,4 @@ pub mod clock;
 pub mod files;
 pub mod hardening;
 pub mod registry_auth;
+pub mod terminal;
