@@ -6,6 +6,7 @@
 
 mod message;
 mod retry;
+mod stream;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -17,6 +18,7 @@ pub use message::{REPLY_LIMIT, REQUEST_TIMEOUT, Reply, Request, secret_header};
 pub use reqwest::{Method, StatusCode, header};
 pub use retry::{Backoff, RetryPolicy, jitter};
 use retry::{backoff_delay, is_transient, retry_after};
+pub use stream::{Unread, Upload};
 use url::{Host, Url};
 
 use super::error::{NetError, redacted};
@@ -93,16 +95,24 @@ impl HttpClient {
         let shown = redacted(&url);
         let client = self.transport(&url)?;
         let exchange = async {
-            let response = client
+            let sent = client
                 .request(request.method.clone(), url)
-                .headers(request.headers.clone())
-                .body(request.body.clone())
+                .headers(request.headers.clone());
+            let sent = match &request.upload {
+                Some(upload) => upload.fill(sent),
+                None => sent.body(request.body.clone()),
+            };
+            let response = sent
                 .send()
                 .await
                 .map_err(|e| transport_error(request, &shown, e))?;
             let status = response.status();
             let headers = response.headers().clone();
+            let mut unread = Unread::default();
             let body = if request.method == Method::HEAD {
+                Bytes::new()
+            } else if request.leave_unread && status.is_success() {
+                unread = Unread::holding(response);
                 Bytes::new()
             } else {
                 let body = read_bounded(response, request, &shown).await?;
@@ -118,6 +128,7 @@ impl HttpClient {
                 status,
                 headers,
                 body,
+                unread,
             })
         };
         match tokio::time::timeout(request.timeout, exchange).await {

@@ -153,6 +153,26 @@ impl ReferrersIndex {
         unreachable!("both constructors make sure there is a `manifests` field")
     }
 
+    /// Takes entries of these digests out, and says how many there were. Entries that cannot be read stay.
+    pub fn remove(&mut self, digests: &[Digest]) -> usize {
+        #[derive(Deserialize)]
+        struct Named {
+            digest: Digest,
+        }
+        let mut removed = 0;
+        for (_, field) in &mut self.fields {
+            if let Field::Manifests(entries) = field {
+                let before = entries.len();
+                entries.retain(|entry| {
+                    !serde_json::from_str::<Named>(entry.get())
+                        .is_ok_and(|named| digests.contains(&named.digest))
+                });
+                removed += before - entries.len();
+            }
+        }
+        removed
+    }
+
     /// Encodes the index.
     pub fn encode(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("raw JSON values always encode")
@@ -296,6 +316,20 @@ mod tests {
         let index = ReferrersIndex::parse(index.as_bytes()).unwrap();
         assert_eq!(index.list(10).descriptors, [ours]);
         assert_eq!((index.len(), index.is_empty()), (3, false));
+    }
+
+    #[test]
+    fn entries_are_taken_out_and_the_others_kept_as_they_stand() {
+        let text = r#"{"manifests":[{"a":1.50,"digest":"DIGEST"},{"broken":true},{"z":0,"digest":"OTHER"}]}"#;
+        let (ours, other) = (Digest::sha256(b"ours"), Digest::sha256(b"other"));
+        let text = text.replace("DIGEST", &ours.to_string());
+        let text = text.replace("OTHER", &other.to_string());
+        let mut index = ReferrersIndex::parse(text.as_bytes()).unwrap();
+        assert_eq!(index.remove(&[Digest::sha256(b"none")]), 0);
+        assert_eq!(index.remove(&[ours]), 1);
+        let left = format!(r#"{{"manifests":[{{"broken":true}},{{"z":0,"digest":"{other}"}}]}}"#);
+        assert_eq!(String::from_utf8(index.encode()).unwrap(), left);
+        assert!(!index.is_empty());
     }
 
     #[test]

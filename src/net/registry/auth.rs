@@ -34,6 +34,8 @@ pub(super) enum Access {
     Pull,
     /// Read and write.
     PullPush,
+    /// Read, write and delete.
+    Delete,
 }
 
 impl Access {
@@ -41,6 +43,7 @@ impl Access {
         let actions = match self {
             Access::Pull => "pull",
             Access::PullPush => "pull,push",
+            Access::Delete => "pull,push,delete",
         };
         format!("repository:{}:{actions}", repository.name())
     }

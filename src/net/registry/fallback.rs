@@ -41,10 +41,10 @@ pub struct FallbackWritten {
 }
 
 /// The index as last read.
-struct Seen {
-    index: ReferrersIndex,
+pub(super) struct Seen {
+    pub(super) index: ReferrersIndex,
     /// Digest of its bytes; `None` if there is no such tag yet.
-    digest: Option<Digest>,
+    pub(super) digest: Option<Digest>,
     etag: Option<HeaderValue>,
     /// When the read began, and when its reply was there.
     asked: Instant,
@@ -64,6 +64,19 @@ impl RegistryClient {
         subject: &DigestReference,
         entry: &Descriptor,
     ) -> Result<FallbackWritten, RegistryError> {
+        self.list_all_in_fallback(subject, std::slice::from_ref(entry))
+            .await
+    }
+
+    /// Lists several referrers of one subject at once, as [`RegistryClient::list_in_fallback`] does one.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn list_all_in_fallback(
+        &self,
+        subject: &DigestReference,
+        entries: &[Descriptor],
+    ) -> Result<FallbackWritten, RegistryError> {
         let started = Instant::now();
         let deadline = self.options().fallback_deadline;
         let mut writes = 0;
@@ -75,7 +88,9 @@ impl RegistryClient {
         let mut last: Option<Digest> = None;
         loop {
             let mut seen = self.look(subject).await?;
-            let listed = seen.index.contains(&entry.digest);
+            let listed = entries
+                .iter()
+                .all(|entry| seen.index.contains(&entry.digest));
             if listed {
                 // Someone else's write that kept our entry starts the watch again.
                 if quiet > 0 && seen.digest != last {
@@ -128,7 +143,11 @@ impl RegistryClient {
             if seen.at.elapsed() > STALE {
                 seen = self.look(subject).await?;
             }
-            if !seen.index.add(entry) {
+            let mut added = false;
+            for entry in entries {
+                added |= seen.index.add(entry);
+            }
+            if !added {
                 continue;
             }
             if seen.index.len() > self.options().limits.referrers {
@@ -158,7 +177,7 @@ impl RegistryClient {
         }
     }
 
-    async fn look(&self, subject: &DigestReference) -> Result<Seen, RegistryError> {
+    pub(super) async fn look(&self, subject: &DigestReference) -> Result<Seen, RegistryError> {
         let asked = Instant::now();
         let found = self.fallback_index(subject).await?;
         let at = Instant::now();
@@ -186,7 +205,7 @@ impl RegistryClient {
     }
 
     /// Writes once: a repeated write could undo what others wrote in between.
-    async fn write(
+    pub(super) async fn write(
         &self,
         subject: &DigestReference,
         seen: &Seen,

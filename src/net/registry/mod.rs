@@ -15,11 +15,15 @@ mod auth;
 mod blobs;
 mod challenge;
 mod client;
+mod delete;
 mod error;
 mod fallback;
 mod manifests;
 pub mod reference;
 mod referrers;
+mod tags;
+mod transfer;
+mod unlist;
 
 use std::time::Duration;
 
@@ -30,6 +34,8 @@ pub use fallback::FallbackWritten;
 pub use manifests::{FetchedManifest, PushedManifest};
 pub use reference::{DigestReference, ImageReference, Repository, Target};
 pub use referrers::{Cut, Referrers, ReferrersSource};
+pub use transfer::{ContentError, Pieces, Pushed, file_pieces};
+pub use unlist::Unlisted;
 
 /// How the client treats registries; the same for all of them.
 #[derive(Debug, Clone)]
