@@ -15,6 +15,7 @@ pub mod rules;
 pub mod sign;
 pub mod sign_blob;
 pub mod sign_image;
+pub mod survey;
 pub mod trust;
 pub mod verify_blob;
 pub mod verify_blob_rules;
