@@ -2,12 +2,12 @@
 
 use clap::Args;
 
-use super::arguments::{
-    AnnotationArguments, RegistryArguments, TrustArguments, UsageError, images,
-};
+use super::arguments::{AnnotationArguments, DEFAULT_JOBS, TrustArguments, UsageError, images};
 use super::policy_arguments::{
     EvidenceArguments, IdentityArguments, PolicyFileArguments, accepting_command,
 };
+use super::registry_arguments::RegistryArguments;
+use super::scope::ScopeArguments;
 use super::{Context, boxed, fail, fail_with, finish, refuse, run_async};
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::rules::Unmet;
@@ -46,6 +46,9 @@ pub(crate) struct VerifyArguments {
     #[command(flatten)]
     evidence: EvidenceArguments,
 
+    #[command(flatten)]
+    scope: ScopeArguments,
+
     /// How to show the result.
     #[arg(short, long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
     output: Format,
@@ -66,8 +69,15 @@ pub(crate) fn run(arguments: VerifyArguments, context: &Context) -> Exit {
         Ok(references) => references,
         Err(error) => return fail_with(output, "verify", &error),
     };
+    let scope = match arguments.scope.scope() {
+        Ok(scope) => scope,
+        Err(error) => return fail_with(output, "verify", &error),
+    };
     let http = HttpClient::new();
-    let registry = arguments.registry.client(&http);
+    let registry = match arguments.registry.client(&http, &references, context) {
+        Ok(registry) => registry,
+        Err(error) => return fail_with(output, "verify", &error),
+    };
     let expectation = match arguments.expectation() {
         Ok(expectation) => expectation,
         Err(Unexpected::Nobody(error)) => {
@@ -90,8 +100,11 @@ pub(crate) fn run(arguments: VerifyArguments, context: &Context) -> Exit {
         expectation: &expectation,
         trust: &trust,
         explain: arguments.evidence.explain,
+        scope,
+        jobs: DEFAULT_JOBS,
     };
-    let verdicts = run_async(verify_images(&registry, &references, &request));
+    let report = context.report();
+    let verdicts = run_async(verify_images(&registry, &references, &request, &report));
     show(output, &verdicts, &arguments)
 }
 
@@ -136,9 +149,10 @@ impl VerifyArguments {
             others.push(("--annotations", Some(annotation.clone())));
         }
         others.extend(self.evidence.words());
-        if self.registry.allow_http_registry {
-            others.push(("--allow-http-registry", None));
+        if verdict.listed_by.is_none() {
+            others.extend(self.scope.words());
         }
+        others.extend(self.registry.words());
         accepting_command("verify", &verdict.given, &self.identity, &others, error)
     }
 }
@@ -197,6 +211,9 @@ fn show(mut output: Output, verdicts: &[ImageVerdict], arguments: &VerifyArgumen
         if let Some(error) = &verdict.error {
             let accepting = arguments.accepting(verdict);
             exit = exit.worst(refuse(error, accepting.as_deref()));
+            if let Some(line) = human::listed(verdict, verdicts) {
+                note(line);
+            }
             for line in policy::unmet(&verdict.rules) {
                 note(line);
             }

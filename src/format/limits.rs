@@ -36,3 +36,11 @@ pub const IDENTITY_TOKEN_LEN: usize = 64 * 1024;
 pub const PEM_LEN: usize = 1024 * 1024;
 /// A reply of Fulcio, Rekor or a timestamp authority, in bytes.
 pub const SERVICE_REPLY_LEN: usize = 8 * 1024 * 1024;
+/// The marker or the list of an image layout, in bytes; as large as a registry's manifest may be.
+pub const LAYOUT_INDEX_LEN: usize = 4 * 1024 * 1024;
+/// A manifest in an image layout, in bytes; as large as a registry's may be.
+pub const LAYOUT_MANIFEST_LEN: usize = 4 * 1024 * 1024;
+/// Blobs of one image layout; a hundred images of a hundred layers have half as many.
+pub const LAYOUT_FILES: usize = 20_000;
+/// Referrers of one digest in an image layout; as many as are looked at in a registry.
+pub const LAYOUT_REFERRERS: usize = 1000;

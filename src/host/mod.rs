@@ -3,4 +3,5 @@
 pub mod clock;
 pub mod files;
 pub mod hardening;
+pub mod image_layout;
 pub mod registry_auth;
