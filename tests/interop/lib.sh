@@ -135,7 +135,7 @@ sign_or_note() { # sign_or_note WHERE WHAT SIGNER COMMAND...: a failure to sign 
 
 # An index and the images it lists, signed in one go: every one must verify by itself, and all of them at once.
 recursive_cells() { # recursive_cells WHERE REGISTRY-NAME HOST
-  local where=$1 what="index and its images, $2" name=$3/recursive signer verifier index digest good
+  local where=$1 what="index and its images, $2" name=$3/recursive signer verifier index children digest good
   for signer in keyless cosign; do
     index=$(push_index "$name/$signer") || { note "$where" "$what" "crane push" FAIL "no index"; return; }
     sign_or_note "$where" "$what" "$signer --recursive" "${signer}_sign_image" --recursive "$index" || continue
@@ -151,7 +151,7 @@ recursive_cells() { # recursive_cells WHERE REGISTRY-NAME HOST
   index=$(push_index "$name/parent") || { note "$where" "$what" "crane push" FAIL "no index"; return; }
   sign_or_note "$where" "$what" "keyless, parent only" keyless_sign_image "$index" || return
   if verify_keyless_recursive "$IDENTITY" "$index"; then note "$where" "$what" "keyless, parent only -> keyless" FAIL "accepts an index whose images are not signed"
-  elif grep -qF "$(children "$index" | head -n1 | cut -c1-19)" "$last"; then note "$where" "$what" "keyless, parent only -> keyless" PASS "refused, and names the image"
+  elif children=$(children "$index") && grep -qF "${children:0:19}" "$last"; then note "$where" "$what" "keyless, parent only -> keyless" PASS "refused, and names the image"
   else note "$where" "$what" "keyless, parent only -> keyless" FAIL "refused, but not for an image: $(said "$last")"; fi
 }
 verify_keyless_recursive() { run_logged "$KEYLESS" verify --recursive "${keyless_trust[@]}" --certificate-identity "$1" --certificate-oidc-issuer "$ISSUER" "$2"; }

@@ -27,8 +27,10 @@ const [command, subject] = positionals;
 const json = (path) => JSON.parse(readFileSync(path, "utf8"));
 
 async function sign(bundleType) {
+  const config = json(values["signing-config"]);
+  if (!config.tsaUrls?.length) delete config.tsaConfig; // an empty one, as cosign writes it, is refused there
   const builder = bundleBuilderFromSigningConfig({
-    signingConfig: SigningConfig.fromJSON(json(values["signing-config"])),
+    signingConfig: SigningConfig.fromJSON(config),
     identityProvider: { getToken: async () => values.token },
     bundleType,
     fetchOptions: { timeout: 30000, retry: { retries: 1 } },
