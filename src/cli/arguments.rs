@@ -85,6 +85,9 @@ pub(crate) enum UsageError {
     /// An image reference cannot be read.
     #[error("{0}")]
     Image(#[from] RegistryError),
+    /// Something else that keeps the command from running.
+    #[error("{0}")]
+    Other(Box<dyn Diagnostic>),
 }
 
 impl Diagnostic for UsageError {
@@ -100,12 +103,14 @@ impl Diagnostic for UsageError {
             UsageError::Key { .. } => "usage-key",
             UsageError::Tls { .. } => "usage-tls-file",
             UsageError::Image(error) => error.code(),
+            UsageError::Other(error) => error.code(),
         }
     }
 
     fn exit(&self) -> Exit {
         match self {
             UsageError::KeyFile(error) => error.exit(),
+            UsageError::Other(error) => error.exit(),
             _ => Exit::Usage,
         }
     }
@@ -116,6 +121,7 @@ impl Diagnostic for UsageError {
             UsageError::Claim { known, .. } => vec![("names", known.clone())],
             UsageError::KeyFile(error) => error.details(),
             UsageError::Image(error) => error.details(),
+            UsageError::Other(error) => error.details(),
             _ => Vec::new(),
         }
     }
@@ -128,6 +134,7 @@ impl Diagnostic for UsageError {
             }
             UsageError::KeyFile(error) => error.hint(),
             UsageError::Image(error) => error.hint(),
+            UsageError::Other(error) => error.hint(),
             _ => None,
         }
     }

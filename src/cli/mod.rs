@@ -4,6 +4,7 @@
 mod arguments;
 mod attach;
 mod inspect;
+mod login;
 mod policy;
 mod policy_arguments;
 mod registry_arguments;
@@ -58,6 +59,8 @@ enum Command {
     Inspect(inspect::InspectArguments),
     Attach(attach::AttachArguments),
     Policy(policy::PolicyArguments),
+    Login(login::LoginArguments),
+    Logout(login::LogoutArguments),
     SigningConfig(signing_config::SigningConfigArguments),
     TrustedRoot(trusted_root::TrustedRootArguments),
     Sandbox(sandbox::SandboxArguments),
@@ -164,6 +167,8 @@ pub fn main() -> Exit {
         Command::Inspect(arguments) => inspect::run(arguments, &context),
         Command::Attach(arguments) => attach::run(arguments, &context),
         Command::Policy(arguments) => policy::run(arguments, &context),
+        Command::Login(arguments) => login::log_in(arguments, &context),
+        Command::Logout(arguments) => login::log_out(&arguments, &context),
         Command::SigningConfig(arguments) => signing_config::run(arguments, &context),
         Command::TrustedRoot(arguments) => trusted_root::run(arguments, &context),
         Command::Sandbox(arguments) => sandbox::run(arguments, &context),

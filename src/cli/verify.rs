@@ -11,12 +11,14 @@ use super::scope::ScopeArguments;
 use super::{Context, boxed, fail, fail_with, finish, refuse, run_async};
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::rules::Unmet;
+use crate::flow::store::StoreError;
 use crate::flow::trust;
 use crate::flow::verify_image::{
-    ImageError, ImageRequest, ImageVerdict, claimed_signers, verify_images,
+    ImageError, ImageRequest, ImageVerdict, claimed_signers, verify_images, verify_layout,
 };
+use crate::host::image_layout::ImageLayout;
 use crate::net::HttpClient;
-use crate::net::registry::{ImageReference, RegistryClient, RegistryError};
+use crate::net::registry::{ImageReference, RegistryClient};
 use crate::output::human::{self, plain};
 use crate::output::{Format, Output, document, explain, note, policy};
 use crate::verify::ExpectedContent;
@@ -49,6 +51,11 @@ pub(crate) struct VerifyArguments {
     #[command(flatten)]
     scope: ScopeArguments,
 
+    /// The images lie in folders, as OCI image layouts such as `keyless save` and `cosign save` write. No
+    /// registry is asked.
+    #[arg(long)]
+    local_image: bool,
+
     /// How to show the result.
     #[arg(short, long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
     output: Format,
@@ -65,6 +72,9 @@ pub(crate) fn run(arguments: VerifyArguments, context: &Context) -> Exit {
         Ok(output) => output,
         Err(exit) => return exit,
     };
+    if arguments.local_image {
+        return run_local(output, &arguments);
+    }
     let references = match images(&arguments.images) {
         Ok(references) => references,
         Err(error) => return fail_with(output, "verify", &error),
@@ -106,6 +116,55 @@ pub(crate) fn run(arguments: VerifyArguments, context: &Context) -> Exit {
     let report = context.report();
     let verdicts = run_async(verify_images(&registry, &references, &request, &report));
     show(output, &verdicts, &arguments)
+}
+
+/// Judges image layouts on disk.
+fn run_local(output: Output, arguments: &VerifyArguments) -> Exit {
+    if arguments.policy_file.policy.is_some() {
+        let error = UsageError::Conflict {
+            what: "a policy file is given for images in folders",
+            hint: "rules are about names, and nobody vouches for the name of an image in a folder: say whom you \
+                   expect with --certificate-identity and --certificate-oidc-issuer",
+        };
+        return fail_with(output, "verify", &error);
+    }
+    let settled = arguments.scope.scope().and_then(|scope| {
+        let expectation = arguments.expectation();
+        expectation
+            .map(|expectation| (scope, expectation))
+            .map_err(|error| match error {
+                Unexpected::Nobody(error) => error,
+                Unexpected::Unusable(error) => UsageError::Other(error),
+            })
+    });
+    let (scope, expectation) = match settled {
+        Ok(settled) => settled,
+        Err(error) => return fail_with(output, "verify", &error),
+    };
+    let trust = match trust::trusted_root(&arguments.trust.source()) {
+        Ok(trust) => trust,
+        Err(error) => return fail_with(output, "verify", &error),
+    };
+    for warning in &trust.warnings {
+        output.warn(warning);
+    }
+    let request = ImageRequest {
+        expectation: &expectation,
+        trust: &trust,
+        explain: arguments.evidence.explain,
+        scope,
+        jobs: DEFAULT_JOBS,
+    };
+    let mut verdicts = Vec::new();
+    for folder in &arguments.images {
+        let judged = ImageLayout::open(folder.as_ref())
+            .and_then(|layout| run_async(verify_layout(&layout, &request)));
+        match judged {
+            Ok(judged) => verdicts.extend(judged),
+            Err(error) => verdicts.push(ImageVerdict::unreadable(folder.clone(), error)),
+        }
+    }
+    show(output, &verdicts, arguments)
 }
 
 /// Why nobody is expected.
@@ -152,6 +211,9 @@ impl VerifyArguments {
         if verdict.listed_by.is_none() {
             others.extend(self.scope.words());
         }
+        if self.local_image {
+            others.push(("--local-image", None));
+        }
         others.extend(self.registry.words());
         accepting_command("verify", &verdict.given, &self.identity, &others, error)
     }
@@ -161,7 +223,7 @@ impl VerifyArguments {
 async fn show_claimed(
     registry: &RegistryClient,
     references: &[ImageReference],
-) -> Vec<document::Claimed<RegistryError>> {
+) -> Vec<document::Claimed<StoreError>> {
     let mut claimed = Vec::new();
     for reference in references {
         let found = claimed_signers(registry, reference).await;

@@ -9,14 +9,16 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::crypto::Digest;
 use crate::diagnostic::{Diagnostic, Exit};
+use crate::flow::store::{ImageStore, StoreError};
 use crate::format::bundle::{Bundle, BundleError, BundleVersion};
 use crate::format::legacy::manifest::EXPERIMENTAL_SIGNATURE;
-use crate::format::legacy::{AttachedTag, Layer, LegacyError};
+use crate::format::legacy::{Layer, LegacyError};
 use crate::format::oci::{
-    ANNOTATION_PREDICATE_TYPE, BUNDLE_TYPE_PREFIX, Descriptor, Document, EMPTY_CONFIG, Manifest,
+    ANNOTATION_PREDICATE_TYPE, BUNDLE_TYPE_PREFIX, Descriptor, Document, EMPTY_CONFIG, LegacyTag,
+    Manifest,
 };
 use crate::format::statement::COSIGN_SIGN_V1;
-use crate::net::registry::{DigestReference, RegistryClient, RegistryError};
+use crate::net::registry::RegistryError;
 
 /// Objects that are fetched at a time, over all images of a call, and 64 KiB of what is in memory each.
 const UNITS: usize = 128;
@@ -87,9 +89,9 @@ pub struct FoundBundle {
 /// Why a referrer is no usable bundle.
 #[derive(Debug, thiserror::Error)]
 pub enum FindError {
-    /// It cannot be fetched.
+    /// It cannot be had.
     #[error("{0}")]
-    Registry(#[from] RegistryError),
+    Store(#[from] StoreError),
     /// It is none.
     #[error("{0}")]
     Bundle(#[from] BundleError),
@@ -110,7 +112,7 @@ pub enum FindError {
 impl Diagnostic for FindError {
     fn code(&self) -> &'static str {
         match self {
-            FindError::Registry(error) => error.code(),
+            FindError::Store(error) => error.code(),
             FindError::Bundle(error) => error.code(),
             FindError::Legacy(error) => error.code(),
             FindError::NotABundle => "not-a-bundle",
@@ -120,7 +122,7 @@ impl Diagnostic for FindError {
 
     fn exit(&self) -> Exit {
         match self {
-            FindError::Registry(error) => error.exit(),
+            FindError::Store(error) => error.exit(),
             FindError::Bundle(error) => error.exit(),
             FindError::Legacy(error) => error.exit(),
             FindError::NotABundle | FindError::Attestation { .. } => Exit::NoSignature,
@@ -129,7 +131,7 @@ impl Diagnostic for FindError {
 
     fn details(&self) -> Vec<(&'static str, String)> {
         match self {
-            FindError::Registry(error) => error.details(),
+            FindError::Store(error) => error.details(),
             FindError::Bundle(error) => error.details(),
             FindError::Legacy(error) => error.details(),
             FindError::NotABundle => Vec::new(),
@@ -139,7 +141,7 @@ impl Diagnostic for FindError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            FindError::Registry(error) => error.hint(),
+            FindError::Store(error) => error.hint(),
             FindError::Bundle(error) => error.hint(),
             FindError::Legacy(error) => error.hint(),
             FindError::NotABundle | FindError::Attestation { .. } => None,
@@ -153,7 +155,7 @@ pub struct Discovery<T> {
     /// Referrers in the registry's order.
     pub found: Vec<Found<T>>,
     /// Set where the list was cut: what is beyond may be the signature.
-    pub cut: Option<RegistryError>,
+    pub cut: Option<StoreError>,
     /// Referrers that say they are older signatures; not fetched, see [`discover_legacy`].
     pub older: Vec<Descriptor>,
 }
@@ -165,15 +167,15 @@ pub struct Discovery<T> {
 /// is believed because of it.
 ///
 /// # Errors
-/// [`RegistryError`] if the list cannot be had.
+/// [`StoreError`] if the list cannot be had.
 pub async fn discover<T>(
-    registry: &RegistryClient,
-    image: &DigestReference,
+    store: &ImageStore<'_>,
+    image: &Digest,
     budget: &Budget,
     judge: impl Fn(FoundBundle) -> T,
-) -> Result<Discovery<T>, RegistryError> {
+) -> Result<Discovery<T>, StoreError> {
     let passed_over = |descriptor: &Descriptor| other_type(descriptor).or(attestation(descriptor));
-    search(registry, image, budget, passed_over, judge).await
+    search(store, image, budget, passed_over, judge).await
 }
 
 /// Finds every bundle of an image, attestations too, for whoever wants to see what is there.
@@ -181,12 +183,12 @@ pub async fn discover<T>(
 /// # Errors
 /// As [`discover`].
 pub async fn discover_all<T>(
-    registry: &RegistryClient,
-    image: &DigestReference,
+    store: &ImageStore<'_>,
+    image: &Digest,
     budget: &Budget,
     judge: impl Fn(FoundBundle) -> T,
-) -> Result<Discovery<T>, RegistryError> {
-    search(registry, image, budget, other_type, judge).await
+) -> Result<Discovery<T>, StoreError> {
+    search(store, image, budget, other_type, judge).await
 }
 
 /// Finds an image's signature bundles, and attestations of these predicate types: requests as [`discover`].
@@ -194,12 +196,12 @@ pub async fn discover_all<T>(
 /// # Errors
 /// As [`discover`].
 pub async fn discover_wanted<T>(
-    registry: &RegistryClient,
-    image: &DigestReference,
+    store: &ImageStore<'_>,
+    image: &Digest,
     budget: &Budget,
     predicate_types: &[&str],
     judge: impl Fn(FoundBundle) -> T,
-) -> Result<Discovery<T>, RegistryError> {
+) -> Result<Discovery<T>, StoreError> {
     let unwanted = |descriptor: &Descriptor| {
         attestation(descriptor).filter(|_| {
             let said = descriptor.annotations.get(ANNOTATION_PREDICATE_TYPE);
@@ -207,28 +209,28 @@ pub async fn discover_wanted<T>(
         })
     };
     let passed_over = |descriptor: &Descriptor| other_type(descriptor).or(unwanted(descriptor));
-    search(registry, image, budget, passed_over, judge).await
+    search(store, image, budget, passed_over, judge).await
 }
 
 async fn search<T>(
-    registry: &RegistryClient,
-    image: &DigestReference,
+    store: &ImageStore<'_>,
+    image: &Digest,
     budget: &Budget,
     passed_over: impl Fn(&Descriptor) -> Option<FindError>,
     judge: impl Fn(FoundBundle) -> T,
-) -> Result<Discovery<T>, RegistryError> {
-    let referrers = registry.referrers(image, None).await?;
-    let cut = referrers.too_many();
+) -> Result<Discovery<T>, StoreError> {
+    let referrers = store.referrers(image).await?;
+    let cut = referrers.cut;
     let (older, listed): (Vec<_>, Vec<_>) =
         referrers.descriptors.into_iter().partition(is_older_form);
     let layers = join_all(listed.iter().map(|descriptor| async {
         match passed_over(descriptor) {
             Some(error) => Err(error),
-            None => bundle_layer(registry, image, descriptor, budget).await,
+            None => bundle_layer(store, descriptor, budget).await,
         }
     }))
     .await;
-    let outcomes = fetch_layers(registry, image, layers, budget, |layer, json| {
+    let outcomes = fetch_layers(store, layers, budget, |layer, json| {
         let bundle = Bundle::parse(json)?;
         if bundle.version < BundleVersion::V03 {
             return Err(FindError::NotABundle);
@@ -258,28 +260,27 @@ async fn search<T>(
 /// [`Discovery::older`]. One request for each manifest, one for each layer.
 ///
 /// # Errors
-/// [`RegistryError`] if a tag cannot be asked for; one that is not there holds nothing.
+/// [`StoreError`] if a tag cannot be asked for; one that is not there holds nothing.
 pub async fn discover_legacy<T>(
-    registry: &RegistryClient,
-    image: &DigestReference,
-    tags: &[AttachedTag],
+    store: &ImageStore<'_>,
+    image: &Digest,
+    tags: &[LegacyTag],
     older: &[Descriptor],
     budget: &Budget,
     judge: impl Fn(FoundBundle) -> T,
-) -> Result<Vec<Found<T>>, RegistryError> {
-    let repository = registry.signatures_of(image.repository());
+) -> Result<Vec<Found<T>>, StoreError> {
     let tagged = join_all(tags.iter().map(|tag| async {
         let _permit = budget.take(UNIT).await;
-        registry.tagged(image, *tag).await
+        store.tagged(image, *tag).await
     }));
     let referring = join_all(older.iter().map(|descriptor| async {
         let _permit = budget.take(descriptor.size).await;
-        registry.manifest(&repository, descriptor).await
+        store.referrer(descriptor).await
     }));
     let (tagged, referring) = tokio::join!(tagged, referring);
     let mut found: Vec<Found<T>> = Vec::new();
     let mut manifests: Vec<(Digest, Manifest)> = Vec::new();
-    let mut fetched: Vec<(Digest, Result<Document, RegistryError>)> = Vec::new();
+    let mut fetched: Vec<(Digest, Result<Document, StoreError>)> = Vec::new();
     for tagged in tagged {
         if let Some(tagged) = tagged? {
             fetched.push((tagged.descriptor.digest, Ok(tagged.document)));
@@ -312,7 +313,7 @@ pub async fn discover_legacy<T>(
         }
     }
     let wanted = layers.iter().map(|(_, layer)| Ok(layer.clone())).collect();
-    let outcomes = fetch_layers(registry, image, wanted, budget, |descriptor, content| {
+    let outcomes = fetch_layers(store, wanted, budget, |descriptor, content| {
         let layer = Layer {
             descriptor: descriptor.clone(),
             content: content.to_vec(),
@@ -359,14 +360,12 @@ fn attestation(descriptor: &Descriptor) -> Option<FindError> {
 
 /// Fetches a referrer's manifest and returns its layer, if that is a bundle's.
 async fn bundle_layer(
-    registry: &RegistryClient,
-    image: &DigestReference,
+    store: &ImageStore<'_>,
     descriptor: &Descriptor,
     budget: &Budget,
 ) -> Result<Descriptor, FindError> {
     let _permit = budget.take(descriptor.size).await;
-    let repository = registry.signatures_of(image.repository());
-    let fetched = registry.manifest(&repository, descriptor).await?;
+    let fetched = store.referrer(descriptor).await?;
     let Document::Manifest(manifest) = fetched.document else {
         return Err(FindError::NotABundle);
     };
@@ -378,14 +377,12 @@ async fn bundle_layer(
 /// once. Small ones come first where not all may be fetched: what is large is no reason to pass over what is
 /// not.
 async fn fetch_layers<T>(
-    registry: &RegistryClient,
-    image: &DigestReference,
+    store: &ImageStore<'_>,
     layers: Vec<Result<Descriptor, FindError>>,
     budget: &Budget,
     read: impl Fn(&Descriptor, &[u8]) -> Result<T, FindError>,
 ) -> Vec<Result<T, FindError>> {
-    let limit = registry.options().limits.bundle;
-    let repository = &registry.signatures_of(image.repository());
+    let limit = store.limits().bundle;
     let allowed = IMAGE_BUDGET.max(limit);
     let mut wanted: Vec<(&Descriptor, Vec<usize>)> = Vec::new();
     for (i, layer) in layers.iter().enumerate() {
@@ -406,13 +403,13 @@ async fn fetch_layers<T>(
         let (read, layers) = (&read, &layers);
         async move {
             let fetched = if is_beyond {
-                Err(RegistryError::TooMany {
+                Err(StoreError::Registry(RegistryError::TooMany {
                     what: "bytes of bundles",
                     limit: allowed as usize,
-                })
+                }))
             } else {
                 let _permit = budget.take(layer.size.min(limit)).await;
-                registry.blob(repository, layer, limit).await
+                store.layer(layer, limit).await
             };
             let outcomes = places.iter().map(|i| {
                 let outcome = match (&fetched, &layers[*i]) {

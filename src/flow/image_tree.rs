@@ -7,8 +7,9 @@ use futures_util::future::try_join_all;
 
 use crate::crypto::Digest;
 use crate::flow::discover::Budget;
+use crate::flow::store::{ImageStore, StoreError, StoredManifest};
 use crate::format::oci::{Descriptor, Document, Platform};
-use crate::net::registry::{DigestReference, FetchedManifest, RegistryClient, RegistryError};
+use crate::net::registry::RegistryError;
 
 /// Images under one index; as many as an index may list.
 const MAX_CHILDREN: usize = 10_000;
@@ -85,8 +86,6 @@ impl fmt::Display for PlatformFilter {
 pub struct Child {
     /// The index that lists it.
     pub index: Digest,
-    /// Repository and digest.
-    pub reference: DigestReference,
     /// Media type, size and digest.
     pub descriptor: Descriptor,
     /// Platform, as the index says.
@@ -97,13 +96,12 @@ pub struct Child {
 /// that is no index. Only indexes are fetched: what an index says of an image is bound by its own digest.
 ///
 /// # Errors
-/// [`RegistryError`].
+/// [`StoreError`].
 pub async fn children(
-    registry: &RegistryClient,
-    root: &FetchedManifest,
+    store: &ImageStore<'_>,
+    root: &StoredManifest,
     budget: &Budget,
-) -> Result<Vec<Child>, RegistryError> {
-    let repository = root.reference.repository();
+) -> Result<Vec<Child>, StoreError> {
     let mut found: Vec<Child> = Vec::new();
     let mut level = vec![(root.descriptor.digest, root.document.clone())];
     for _ in 0..=MAX_DEPTH {
@@ -120,17 +118,16 @@ pub async fn children(
                     continue;
                 }
                 if found.len() == MAX_CHILDREN {
-                    return Err(RegistryError::TooMany {
+                    return Err(StoreError::Registry(RegistryError::TooMany {
                         what: "children of an index",
                         limit: MAX_CHILDREN,
-                    });
+                    }));
                 }
                 if descriptor.is_index() {
                     indexes.push(descriptor.clone());
                 }
                 found.push(Child {
                     index: parent,
-                    reference: DigestReference::new(repository.clone(), digest),
                     descriptor: descriptor.bare(),
                     platform: descriptor.platform,
                 });
@@ -141,15 +138,15 @@ pub async fn children(
         }
         let fetched = indexes.iter().map(|descriptor| async move {
             let _permit = budget.take(descriptor.size).await;
-            let fetched = registry.manifest(repository, descriptor).await?;
-            Ok::<_, RegistryError>((descriptor.digest, fetched.document))
+            let fetched = store.child(descriptor).await?;
+            Ok::<_, StoreError>((descriptor.digest, fetched.document))
         });
         level = try_join_all(fetched).await?;
     }
-    Err(RegistryError::TooMany {
+    Err(StoreError::Registry(RegistryError::TooMany {
         what: "indexes in indexes",
         limit: MAX_DEPTH,
-    })
+    }))
 }
 
 #[cfg(test)]

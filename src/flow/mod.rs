@@ -16,6 +16,8 @@ pub mod rules;
 pub mod sign;
 pub mod sign_blob;
 pub mod sign_image;
+pub mod store;
+pub mod survey;
 pub mod trust;
 pub mod verify_blob;
 pub mod verify_blob_rules;

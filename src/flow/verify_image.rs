@@ -15,13 +15,12 @@ use crate::flow::image_tree::{self, PlatformFilter};
 use crate::flow::rules::{
     Judged, MetBy, OtherRule, Reason, RuleError, RuleJudgement, RuleVerdict, Summary, Unmet, judge,
 };
+use crate::flow::store::{ImageStore, PlacedImage, StoreError, StoredManifest};
 use crate::format::bundle::KeyMaterial;
 use crate::format::certificate_identity::CertificateIdentity;
-use crate::format::legacy::AttachedTag;
-use crate::format::oci::{Document, Platform};
-use crate::net::registry::{
-    DigestReference, ImageReference, RegistryClient, RegistryError, Target,
-};
+use crate::format::oci::{Document, LegacyTag, Platform};
+use crate::host::image_layout::{ImageLayout, LayoutError};
+use crate::net::registry::{DigestReference, ImageReference, RegistryClient, RegistryError};
 use crate::trust::TrustedRoot;
 use crate::verify::policy_file::{Expectation, NoRule, Required};
 use crate::verify::{
@@ -34,7 +33,7 @@ pub struct ImageVerdict {
     /// As given.
     pub given: String,
     /// What it pointed to, if that is known.
-    pub image: Option<DigestReference>,
+    pub image: Option<PlacedImage>,
     /// Of a child: the index that lists it.
     pub listed_by: Option<Listing>,
     /// Signatures that hold; none where the image is refused.
@@ -114,9 +113,9 @@ impl Refusal {
 /// Why an image has no accepted signature.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
-    /// The registry could not be asked.
+    /// The registry could not be asked, or the layout not read.
     #[error("{0}")]
-    Registry(#[from] RegistryError),
+    Store(#[from] StoreError),
     /// The policy file has no rule for it.
     #[error("{0}")]
     NoRule(#[from] NoRule),
@@ -162,7 +161,7 @@ impl Diagnostic for NoPlatform {
 impl ImageError {
     fn diagnostic(&self) -> &dyn Diagnostic {
         match self {
-            ImageError::Registry(error) => error,
+            ImageError::Store(error) => error,
             ImageError::NoRule(error) => error,
             ImageError::Unmet(error) => error,
             ImageError::Rule(error) => error.as_ref(),
@@ -233,12 +232,23 @@ impl Scope {
 
 /// What all images of a run share.
 struct Judge<'a> {
-    registry: &'a RegistryClient,
     expectation: &'a Expectation,
     explain: bool,
     scope: &'a Scope,
     verifier: Verifier<'a>,
     budget: Budget,
+}
+
+impl<'a> Judge<'a> {
+    fn new(request: &'a ImageRequest<'a>) -> Self {
+        Judge {
+            expectation: request.expectation,
+            explain: request.explain,
+            scope: &request.scope,
+            verifier: Verifier::new(request.trust),
+            budget: Budget::default(),
+        }
+    }
 }
 
 /// Judges every image; a fault of one does not keep the others from their verdict. The images of an index come
@@ -249,24 +259,16 @@ pub async fn verify_images(
     request: &ImageRequest<'_>,
     report: Reporter<'_>,
 ) -> Vec<ImageVerdict> {
-    let judge = Judge {
-        registry,
-        expectation: request.expectation,
-        explain: request.explain,
-        scope: &request.scope,
-        verifier: Verifier::new(request.trust),
-        budget: Budget::default(),
-    };
+    let judge = Judge::new(request);
     let (done, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let (judge, done, refused) = (&judge, &done, &refused);
     let verdicts = images.iter().map(|image| async move {
-        let verdicts = judge.reference(image).await;
-        let is_refused = verdicts.iter().any(|verdict| verdict.error.is_some());
+        let verdicts = judge.reference(registry, image).await;
+        let is_refused = usize::from(verdicts.iter().any(|verdict| verdict.error.is_some()));
         report(Event::Progress {
             done: done.fetch_add(1, Ordering::Relaxed) + 1,
             total: images.len(),
-            refused: refused.fetch_add(usize::from(is_refused), Ordering::Relaxed)
-                + usize::from(is_refused),
+            refused: refused.fetch_add(is_refused, Ordering::Relaxed) + is_refused,
         });
         verdicts
     });
@@ -277,6 +279,37 @@ pub async fn verify_images(
     verdicts.into_iter().flatten().collect()
 }
 
+/// Judges the images of a layout on disk. A layout's own names for them are nobody's word, so no rule of a
+/// policy file is about them.
+///
+/// # Errors
+/// [`LayoutError`] if the layout cannot be read, or is about no image.
+pub async fn verify_layout(
+    layout: &ImageLayout,
+    request: &ImageRequest<'_>,
+) -> Result<Vec<ImageVerdict>, LayoutError> {
+    let images = layout.images()?;
+    if images.is_empty() {
+        return Err(LayoutError::NotALayout {
+            path: layout.path().display().to_string(),
+            cause: "it lists no image".to_owned(),
+        });
+    }
+    let judge = Judge::new(request);
+    let store = ImageStore::Layout(layout);
+    let mut verdicts = Vec::new();
+    for image in images {
+        let subject = Subject {
+            given: store.name(image.descriptor.digest).to_string(),
+            name: None,
+            digest: image.descriptor.digest,
+            is_looked_up: true,
+        };
+        verdicts.extend(judge.tree(&store, subject, None).await);
+    }
+    Ok(verdicts)
+}
+
 pub(super) async fn pin(
     registry: &RegistryClient,
     reference: &ImageReference,
@@ -285,6 +318,18 @@ pub(super) async fn pin(
         Some(pinned) => Ok(pinned),
         None => Ok(registry.resolve(reference).await?.reference),
     }
+}
+
+/// An image to be judged.
+#[derive(Debug, Clone)]
+struct Subject {
+    /// As given.
+    given: String,
+    /// Registry and repository, as far as rules may be about them.
+    name: Option<(String, String)>,
+    digest: Digest,
+    /// It is known to be there.
+    is_looked_up: bool,
 }
 
 impl ImageVerdict {
@@ -299,51 +344,96 @@ impl ImageVerdict {
             error: None,
         }
     }
+
+    /// Returns the verdict on a layout that cannot be read.
+    pub fn unreadable(given: String, error: LayoutError) -> Self {
+        ImageVerdict::failed(given, StoreError::from(error).into())
+    }
+
+    fn failed(given: String, error: ImageError) -> Self {
+        let mut verdict = ImageVerdict::undecided(given);
+        verdict.error = Some(error);
+        verdict
+    }
 }
 
 impl Judge<'_> {
     /// Judges what was named, and what of it the scope asks for.
-    async fn reference(&self, reference: &ImageReference) -> Vec<ImageVerdict> {
-        if self.scope.is_plain() {
-            return vec![self.image(reference, None).await];
+    async fn reference(
+        &self,
+        registry: &RegistryClient,
+        reference: &ImageReference,
+    ) -> Vec<ImageVerdict> {
+        let given = reference.to_string();
+        let repository = reference.repository();
+        let name = (
+            repository.registry().to_owned(),
+            repository.name().to_owned(),
+        );
+        // A rule that is not there is told before the registry is asked.
+        if let Err(error) = self.expectation.of_image(&name.0, &name.1) {
+            return vec![ImageVerdict::failed(given, error.into())];
         }
-        match self.members(reference).await {
+        let (pinned, root) = match reference.pinned() {
+            Some(pinned) => (pinned, None),
+            None => match registry.resolve(reference).await {
+                Ok(fetched) => (fetched.reference.clone(), Some(fetched.into())),
+                Err(error) => {
+                    return vec![ImageVerdict::failed(given, StoreError::from(error).into())];
+                }
+            },
+        };
+        let store = ImageStore::registry(registry, &pinned);
+        let subject = Subject {
+            given,
+            name: Some(name),
+            digest: pinned.digest(),
+            is_looked_up: root.is_some(),
+        };
+        self.tree(&store, subject, root).await
+    }
+
+    async fn tree(
+        &self,
+        store: &ImageStore<'_>,
+        subject: Subject,
+        root: Option<StoredManifest>,
+    ) -> Vec<ImageVerdict> {
+        if self.scope.is_plain() {
+            return vec![self.image(store, subject, None).await];
+        }
+        match self.members(store, &subject, root).await {
             Ok(members) => {
-                let judged = members.into_iter().map(|(reference, listing)| async move {
-                    self.image(&reference, listing).await
-                });
+                let judged = members
+                    .into_iter()
+                    .map(|(subject, listing)| self.image(store, subject, listing));
                 let mut verdicts = join_all(judged).await;
                 if self.scope.listed_is_enough {
                     accept_listed(&mut verdicts);
                 }
                 verdicts
             }
-            Err(error) => {
-                let mut verdict = ImageVerdict::undecided(reference.to_string());
-                verdict.error = Some(error);
-                vec![verdict]
-            }
+            Err(error) => vec![ImageVerdict::failed(subject.given, error)],
         }
     }
 
     /// Lists what is to be judged: the index, then what it lists, each once.
     async fn members(
         &self,
-        reference: &ImageReference,
-    ) -> Result<Vec<(ImageReference, Option<Listing>)>, ImageError> {
-        let root = self.registry.resolve(reference).await?;
-        let pinned: ImageReference = match reference.target() {
-            Target::Digest(_) => reference.clone(),
-            Target::Tag(_) => root.reference.clone().into(),
+        store: &ImageStore<'_>,
+        subject: &Subject,
+        root: Option<StoredManifest>,
+    ) -> Result<Vec<(Subject, Option<Listing>)>, ImageError> {
+        let root = match root {
+            Some(root) => root,
+            None => store.image(&subject.digest).await?,
         };
         let is_index = matches!(root.document, Document::Index(_));
-        let children = image_tree::children(self.registry, &root, &self.budget).await?;
+        let children = image_tree::children(store, &root, &self.budget).await?;
         let platforms = &self.scope.platforms;
         for wanted in platforms {
-            if !children
-                .iter()
-                .any(|child| wanted.matches(child.platform.as_ref()))
-            {
+            let mut found = children.iter().map(|child| child.platform.as_ref());
+            if !found.any(|found| wanted.matches(found)) {
                 let listed = children.iter().filter_map(|child| child.platform.as_ref());
                 return Err(NoPlatform {
                     wanted: wanted.to_string(),
@@ -355,7 +445,9 @@ impl Judge<'_> {
         let mut members = Vec::new();
         // Where a listed image may be accepted with the index, the index is judged in any case.
         if self.scope.recursive || self.scope.listed_is_enough || !is_index {
-            members.push((pinned, None));
+            let mut subject = subject.clone();
+            subject.is_looked_up = true;
+            members.push((subject, None));
         }
         for child in children {
             let is_wanted = |wanted: &PlatformFilter| wanted.matches(child.platform.as_ref());
@@ -365,16 +457,28 @@ impl Judge<'_> {
                     platform: child.platform,
                     is_enough: false,
                 };
-                members.push((child.reference.into(), Some(listing)));
+                let digest = child.descriptor.digest;
+                let subject = Subject {
+                    given: store.name(digest).to_string(),
+                    name: subject.name.clone(),
+                    digest,
+                    is_looked_up: false,
+                };
+                members.push((subject, Some(listing)));
             }
         }
         Ok(members)
     }
 
-    async fn image(&self, reference: &ImageReference, listing: Option<Listing>) -> ImageVerdict {
-        let mut verdict = ImageVerdict::undecided(reference.to_string());
+    async fn image(
+        &self,
+        store: &ImageStore<'_>,
+        subject: Subject,
+        listing: Option<Listing>,
+    ) -> ImageVerdict {
+        let mut verdict = ImageVerdict::undecided(subject.given.clone());
         verdict.listed_by = listing;
-        if let Err(error) = self.attached(reference, &mut verdict).await {
+        if let Err(error) = self.attached(store, &subject, &mut verdict).await {
             verdict.error = Some(error);
         }
         verdict
@@ -384,7 +488,7 @@ impl Judge<'_> {
 /// Accepts images that have no signature at all, where an accepted index lists them. One that has a signature
 /// and is refused stays refused: somebody else's word about it is no reason to look away from its own.
 fn accept_listed(verdicts: &mut [ImageVerdict]) {
-    let digest = |verdict: &ImageVerdict| verdict.image.as_ref().map(DigestReference::digest);
+    let digest = |verdict: &ImageVerdict| verdict.image.as_ref().map(PlacedImage::digest);
     // In their order: an index stands before what it lists.
     for i in 0..verdicts.len() {
         let Some(listing) = &verdicts[i].listed_by else {
@@ -413,17 +517,18 @@ type JudgedBundle = (Digest, Vec<Judged>);
 impl Judge<'_> {
     async fn attached(
         &self,
-        reference: &ImageReference,
+        store: &ImageStore<'_>,
+        subject: &Subject,
         verdict: &mut ImageVerdict,
     ) -> Result<(), ImageError> {
-        let registry = self.registry;
-        let repository = reference.repository();
-        let required = self
-            .expectation
-            .of_image(repository.registry(), repository.name())?;
-        let image = pin(registry, reference).await?;
-        verdict.image = Some(image.clone());
-        let artifact = Artifact::from_digest(image.digest());
+        let (registry, name) = match &subject.name {
+            Some((registry, name)) => (registry.as_str(), name.as_str()),
+            None => ("", ""),
+        };
+        let required = self.expectation.of_image(registry, name)?;
+        let image = subject.digest;
+        verdict.image = Some(store.name(image));
+        let artifact = Artifact::from_digest(image);
         let wanted = required.predicate_types();
         let judge_found = |found: FoundBundle| {
             let judged = judge(
@@ -435,8 +540,7 @@ impl Judge<'_> {
             );
             (found.digest, judged)
         };
-        let discovery =
-            discover_wanted(registry, &image, &self.budget, &wanted, judge_found).await?;
+        let discovery = discover_wanted(store, &image, &self.budget, &wanted, judge_found).await?;
         let mut found = discovery.found;
         let mut rules = RuleVerdict::of_each(&required, |i| what_is_found(i, &found));
         let mut unmet = RuleError::of(&rules);
@@ -444,7 +548,7 @@ impl Judge<'_> {
             // Bundles are asked for first; what is older, where no bundle is enough.
             let tags = older_tags(&required, &rules);
             let older = discover_legacy(
-                registry,
+                store,
                 &image,
                 &tags,
                 &discovery.older,
@@ -475,8 +579,8 @@ impl Judge<'_> {
             return Err(cut.into());
         }
         // An empty list is also what a registry gives for an image that is not there.
-        if is_empty && reference.pinned().is_some() {
-            registry.resolve(&image.into()).await?;
+        if is_empty && !subject.is_looked_up {
+            store.image(&image).await?;
         }
         if required.by_rules() {
             Err(Box::new(unmet).into())
@@ -487,7 +591,7 @@ impl Judge<'_> {
 }
 
 /// Returns the tags under which something older may meet what is not met.
-fn older_tags(required: &Required<'_>, rules: &[RuleVerdict]) -> Vec<AttachedTag> {
+fn older_tags(required: &Required<'_>, rules: &[RuleVerdict]) -> Vec<LegacyTag> {
     let mut tags = Vec::new();
     for (requirement, rule) in required.all().iter().zip(rules) {
         if rule.unmet.is_none() {
@@ -495,9 +599,9 @@ fn older_tags(required: &Required<'_>, rules: &[RuleVerdict]) -> Vec<AttachedTag
         }
         let tag = match requirement.policy().content() {
             ExpectedContent::Signature { .. } | ExpectedContent::ArtifactSignature => {
-                AttachedTag::Signatures
+                LegacyTag::Signatures
             }
-            ExpectedContent::Attestation { .. } | ExpectedContent::Any => AttachedTag::Attestations,
+            ExpectedContent::Attestation { .. } | ExpectedContent::Any => LegacyTag::Attestations,
         };
         if !tags.contains(&tag) {
             tags.push(tag);
@@ -575,23 +679,24 @@ fn sort_in(
 /// verified.
 ///
 /// # Errors
-/// [`RegistryError`].
+/// [`StoreError`].
 pub async fn claimed_signers(
     registry: &RegistryClient,
     reference: &ImageReference,
-) -> Result<Vec<CertificateIdentity>, RegistryError> {
+) -> Result<Vec<CertificateIdentity>, StoreError> {
     let image = pin(registry, reference).await?;
     let budget = Budget::default();
     let identity = |found: FoundBundle| match &found.bundle.key_material {
         KeyMaterial::Certificate(leaf) => CertificateIdentity::of(leaf).ok(),
         KeyMaterial::PublicKey { .. } => None,
     };
-    let discovery = discover(registry, &image, &budget, identity).await?;
+    let store = ImageStore::registry(registry, &image);
+    let image = image.digest();
+    let discovery = discover(&store, &image, &budget, identity).await?;
     let mut found = discovery.found;
-    let tags = [AttachedTag::Signatures];
-    found.extend(
-        discover_legacy(registry, &image, &tags, &discovery.older, &budget, identity).await?,
-    );
+    let tags = [LegacyTag::Signatures];
+    found
+        .extend(discover_legacy(&store, &image, &tags, &discovery.older, &budget, identity).await?);
     let mut signers: Vec<CertificateIdentity> = Vec::new();
     for identity in found
         .into_iter()

@@ -21,6 +21,8 @@ fn help_of_every_command() {
         "policy",
         "policy init",
         "policy check",
+        "login",
+        "logout",
         "signing-config",
         "signing-config create",
         "trusted-root",

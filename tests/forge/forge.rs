@@ -490,6 +490,7 @@ impl Forge {
                 content,
                 log_entries,
                 timestamps,
+                stored_envelope: None,
             },
             artifact: Artifact::from_digests(vec![
                 Digest::sha256(self.artifact),

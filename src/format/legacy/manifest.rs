@@ -3,52 +3,12 @@
 use serde::Serialize;
 
 use super::layer::{Layer, is_signature_layer};
-use crate::crypto::Digest;
 use crate::format::oci::{Descriptor, EncodedManifest, Manifest, OCI_MANIFEST};
 
 /// Media type of the config of such a manifest.
 const IMAGE_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 /// Artifact type of a signature attached by cosign's experimental OCI 1.1 mode.
 pub const EXPERIMENTAL_SIGNATURE: &str = "application/vnd.dev.cosign.artifact.sig.v1+json";
-
-/// What hangs at an image under a tag of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AttachedTag {
-    /// `.sig`: signatures.
-    Signatures,
-    /// `.att`: attestations.
-    Attestations,
-    /// `.sbom`: a software bill of materials that nobody signed.
-    Sbom,
-}
-
-impl AttachedTag {
-    /// All of them.
-    pub const ALL: [AttachedTag; 3] = [
-        AttachedTag::Signatures,
-        AttachedTag::Attestations,
-        AttachedTag::Sbom,
-    ];
-
-    /// Returns the tag's ending.
-    pub fn suffix(self) -> &'static str {
-        match self {
-            AttachedTag::Signatures => "sig",
-            AttachedTag::Attestations => "att",
-            AttachedTag::Sbom => "sbom",
-        }
-    }
-
-    /// Returns the tag: `sha256-<hex>.sig`.
-    pub fn tag(self, image: &Digest) -> String {
-        format!(
-            "{}-{}.{}",
-            image.algorithm().name(),
-            image.hex(),
-            self.suffix()
-        )
-    }
-}
 
 /// A manifest of older signatures, as it is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,6 +85,7 @@ impl Manifest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypto::Digest;
     use crate::format::oci::Document;
 
     const SIG: &[u8] =
@@ -190,16 +151,6 @@ mod tests {
         assert_eq!(read.config.digest, Digest::sha256(&both.config));
         let config: serde_json::Value = serde_json::from_slice(&both.config).unwrap();
         assert_eq!(config["rootfs"]["diff_ids"].as_array().unwrap().len(), 2);
-    }
-
-    #[test]
-    fn tags() {
-        let image = Digest::sha256(b"");
-        let hex = image.hex();
-        assert_eq!(
-            AttachedTag::ALL.map(|tag| tag.tag(&image)),
-            ["sig", "att", "sbom"].map(|suffix| format!("sha256-{hex}.{suffix}"))
-        );
     }
 
     #[test]

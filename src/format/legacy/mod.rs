@@ -18,7 +18,7 @@ use crate::format::bundle::KeyMaterial;
 
 pub use layer::{Layer, StoredEnvelope};
 pub use local_bundle::LocalBundle;
-pub use manifest::{AttachedTag, LegacyManifest};
+pub use manifest::LegacyManifest;
 pub use promise::LogPromise;
 pub use simple_signing::SimpleSigning;
 
