@@ -8,14 +8,15 @@ use clap::Args;
 use crate::crypto::Secret;
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::identity::TokenSource;
-use crate::flow::sign::SigningOptions;
+use crate::flow::sign::{SignatureForm, SigningOptions};
 use crate::flow::trust::TrustSource;
 use crate::format::identity_token::DEFAULT_AUDIENCE;
 use crate::host::files::FileError;
-use crate::host::registry_auth::RegistryAuth;
-use crate::net::HttpClient;
-use crate::net::registry::{ImageReference, RegistryClient, RegistryError, RegistryOptions};
+use crate::net::registry::{ImageReference, RegistryError};
 use crate::verify::policy::PatternError;
+
+/// Images that are worked on at a time unless --jobs says otherwise.
+pub(crate) const DEFAULT_JOBS: usize = 16;
 
 /// A combination of arguments that cannot be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -73,9 +74,20 @@ pub(crate) enum UsageError {
         /// Why.
         cause: String,
     },
+    /// A file for TLS does not hold what it should.
+    #[error("{path}: {cause}")]
+    Tls {
+        /// The file.
+        path: String,
+        /// Why.
+        cause: String,
+    },
     /// An image reference cannot be read.
     #[error("{0}")]
     Image(#[from] RegistryError),
+    /// Something else that keeps the command from running.
+    #[error("{0}")]
+    Other(Box<dyn Diagnostic>),
 }
 
 impl Diagnostic for UsageError {
@@ -89,13 +101,16 @@ impl Diagnostic for UsageError {
             UsageError::Claim { .. } => "usage-claim",
             UsageError::KeyFile(error) => error.code(),
             UsageError::Key { .. } => "usage-key",
+            UsageError::Tls { .. } => "usage-tls-file",
             UsageError::Image(error) => error.code(),
+            UsageError::Other(error) => error.code(),
         }
     }
 
     fn exit(&self) -> Exit {
         match self {
             UsageError::KeyFile(error) => error.exit(),
+            UsageError::Other(error) => error.exit(),
             _ => Exit::Usage,
         }
     }
@@ -106,6 +121,7 @@ impl Diagnostic for UsageError {
             UsageError::Claim { known, .. } => vec![("names", known.clone())],
             UsageError::KeyFile(error) => error.details(),
             UsageError::Image(error) => error.details(),
+            UsageError::Other(error) => error.details(),
             _ => Vec::new(),
         }
     }
@@ -118,6 +134,7 @@ impl Diagnostic for UsageError {
             }
             UsageError::KeyFile(error) => error.hint(),
             UsageError::Image(error) => error.hint(),
+            UsageError::Other(error) => error.hint(),
             _ => None,
         }
     }
@@ -224,32 +241,13 @@ impl SigningArguments {
                 audience: self.oidc_client_id.clone(),
             },
             expected_identity: self.certificate_identity.clone(),
+            form: SignatureForm::default(),
         }
     }
 }
 
-/// How registries are spoken to.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Registry")]
-pub(crate) struct RegistryArguments {
-    /// Allow plain HTTP to registries that are not on this machine.
-    #[arg(long)]
-    pub allow_http_registry: bool,
-}
-
-impl RegistryArguments {
-    /// Makes a client; nothing is opened yet.
-    pub fn client(&self, http: &HttpClient) -> RegistryClient {
-        let options = RegistryOptions {
-            allow_http: self.allow_http_registry,
-            ..RegistryOptions::default()
-        };
-        RegistryClient::new(http.clone(), RegistryAuth::from_environment(), options)
-    }
-}
-
 /// Takes a secret argument over, so that nothing shows it. The system's own copy of the command line stays.
-fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
+pub(crate) fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
     Ok(Secret::new(text.to_owned()))
 }
 

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::arguments::{AnnotationArguments, RegistryArguments, TrustArguments, images};
+use super::arguments::{AnnotationArguments, TrustArguments, images};
 use super::policy_arguments::IdentityArguments;
+use super::registry_arguments::RegistryArguments;
 use super::{Context, fail_with, finish, run_async};
 use crate::diagnostic::Exit;
 use crate::flow::attach::attach_bundle;
@@ -89,7 +90,10 @@ pub(crate) fn run(arguments: AttachArguments, context: &Context) -> Exit {
         output.warn(warning);
     }
     let http = HttpClient::new();
-    let registry = arguments.registry.client(&http);
+    let registry = match arguments.registry.client(&http, &references, context) {
+        Ok(registry) => registry,
+        Err(error) => return fail_with(output, COMMAND, &error),
+    };
     let report = context.report();
     let attach = attach_bundle(
         &registry,

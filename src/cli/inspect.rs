@@ -1,12 +1,16 @@
 //! `keyless inspect`.
 
+use std::path::Path;
+
 use clap::Args;
 
-use super::arguments::{RegistryArguments, UsageError};
+use super::arguments::UsageError;
+use super::registry_arguments::RegistryArguments;
 use super::{Context, fail, fail_with, finish, run_async};
 use crate::diagnostic::Exit;
 use crate::flow::inspect::inspect;
 use crate::net::HttpClient;
+use crate::net::registry::ImageReference;
 use crate::output::Format;
 use crate::output::inspect::{document, text};
 
@@ -44,7 +48,19 @@ pub(crate) fn run(arguments: InspectArguments, context: &Context) -> Exit {
         };
         return fail_with(output, COMMAND, &error);
     }
-    let registry = arguments.registry.client(&HttpClient::new());
+    let images: Vec<ImageReference> = arguments
+        .what
+        .iter()
+        .filter(|what| !Path::new(what).exists())
+        .filter_map(|what| what.parse().ok())
+        .collect();
+    let registry = arguments
+        .registry
+        .client(&HttpClient::new(), &images, context);
+    let registry = match registry {
+        Ok(registry) => registry,
+        Err(error) => return fail_with(output, COMMAND, &error),
+    };
     let inspected = run_async(inspect(&registry, &arguments.what));
     for line in text(&inspected) {
         output.line(line);

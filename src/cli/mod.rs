@@ -6,8 +6,10 @@ mod attach;
 mod inspect;
 mod policy;
 mod policy_arguments;
+mod registry_arguments;
 mod sandbox;
 mod schema;
+mod scope;
 mod sign;
 mod sign_blob;
 mod signing_config;
@@ -82,6 +84,7 @@ impl Context {
         let quiet = self.quiet;
         let warnings = self.warnings.clone();
         move |event: Event| match output::human::warning(&event) {
+            None if matches!(event, Event::Progress { .. }) => {}
             Some(warning) => warnings.warn(&warning),
             None if quiet => {}
             None => output::note(output::human::event(&event)),

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::arguments::{RegistryArguments, TrustArguments, images};
+use super::arguments::{DEFAULT_JOBS, TrustArguments, images};
+use super::registry_arguments::RegistryArguments;
 use super::{Context, boxed, fail, fail_with, finish, run_async};
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::policy::read_policy;
@@ -13,9 +14,9 @@ use crate::flow::rules::RuleVerdict;
 use crate::flow::sign_blob::BlobSource;
 use crate::flow::trust;
 use crate::flow::verify_blob_rules::{BlobRequest, file_name, verify_blob_by_rules};
-use crate::flow::verify_image::{ImageRequest, ImageVerdict, verify_images};
+use crate::flow::verify_image::{ImageRequest, ImageVerdict, Scope, verify_images};
 use crate::net::HttpClient;
-use crate::net::registry::ImageReference;
+use crate::net::registry::{ImageReference, RegistryClient};
 use crate::output::policy::{self, CheckedTarget};
 use crate::output::{Format, Output};
 use crate::trust::TrustedRoot;
@@ -118,7 +119,13 @@ fn init(arguments: &InitArguments, context: &Context) -> Exit {
         Ok(trust) => trust,
         Err(error) => return fail(error.as_ref()),
     };
-    let registry = arguments.registry.client(&HttpClient::new());
+    let registry = arguments
+        .registry
+        .client(&HttpClient::new(), &references, context);
+    let registry = match registry {
+        Ok(registry) => registry,
+        Err(error) => return fail(&error),
+    };
     let drafting = draft_policy(&registry, &references, &arguments.files, &trust);
     match run_async(drafting) {
         Ok(draft) => {
@@ -161,7 +168,14 @@ fn check(arguments: &CheckArguments, context: &Context) -> Exit {
             Err(error) => return fail_with(output, COMMAND, error.as_ref()),
         };
         tried = try_files(&arguments.files, &file, &trust);
-        tried.extend(try_images(arguments, &references, &file, &trust));
+        let registry = arguments
+            .registry
+            .client(&HttpClient::new(), &references, context);
+        let registry = match registry {
+            Ok(registry) => registry,
+            Err(error) => return fail_with(output, COMMAND, &error),
+        };
+        tried.extend(try_images(&registry, &references, &file, &trust));
     }
     let targets: Vec<CheckedTarget<'_>> = tried
         .iter()
@@ -223,18 +237,19 @@ fn try_files(files: &[String], file: &PolicyFile, trust: &TrustedRoot) -> Vec<Tr
 }
 
 fn try_images(
-    arguments: &CheckArguments,
+    registry: &RegistryClient,
     references: &[ImageReference],
     file: &PolicyFile,
     trust: &TrustedRoot,
 ) -> Vec<Tried> {
-    let registry = arguments.registry.client(&HttpClient::new());
     let request = ImageRequest {
         expectation: &Expectation::Rules(file.clone()),
         trust,
         explain: false,
+        scope: Scope::default(),
+        jobs: DEFAULT_JOBS,
     };
-    let verdicts = run_async(verify_images(&registry, references, &request));
+    let verdicts = run_async(verify_images(registry, references, &request, &|_| {}));
     let one = |(verdict, reference): (ImageVerdict, &ImageReference)| {
         let repository = reference.repository();
         Tried {

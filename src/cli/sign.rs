@@ -4,9 +4,8 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
-use super::arguments::{
-    AnnotationArguments, RegistryArguments, SigningArguments, TrustArguments, UsageError, images,
-};
+use super::arguments::{AnnotationArguments, SigningArguments, TrustArguments, UsageError, images};
+use super::registry_arguments::RegistryArguments;
 use super::{Context, fail, fail_with, finish, run_async};
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::sign_image::{SignImageRequest, SignedImage, sign_images};
@@ -73,7 +72,10 @@ pub(crate) fn run(arguments: SignArguments, context: &Context) -> Exit {
         Err(error) => return fail_with(output, "sign", &*error),
     };
     let http = HttpClient::new();
-    let registry = arguments.registry.client(&http);
+    let registry = match arguments.registry.client(&http, &request.images, context) {
+        Ok(registry) => registry,
+        Err(error) => return fail_with(output, "sign", &error),
+    };
     let report = context.report();
     match run_async(sign_images(&http, &registry, request, &report)) {
         Ok(signed) => show(output, &signed),

@@ -2,21 +2,23 @@
 
 use clap::Args;
 
-use super::arguments::{
-    AnnotationArguments, RegistryArguments, TrustArguments, UsageError, images,
-};
+use super::arguments::{AnnotationArguments, DEFAULT_JOBS, TrustArguments, UsageError, images};
 use super::policy_arguments::{
     EvidenceArguments, IdentityArguments, PolicyFileArguments, accepting_command,
 };
+use super::registry_arguments::RegistryArguments;
+use super::scope::ScopeArguments;
 use super::{Context, boxed, fail, fail_with, finish, refuse, run_async};
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::rules::Unmet;
+use crate::flow::store::StoreError;
 use crate::flow::trust;
 use crate::flow::verify_image::{
-    ImageError, ImageRequest, ImageVerdict, claimed_signers, verify_images,
+    ImageError, ImageRequest, ImageVerdict, claimed_signers, verify_images, verify_layout,
 };
+use crate::host::image_layout::ImageLayout;
 use crate::net::HttpClient;
-use crate::net::registry::{ImageReference, RegistryClient, RegistryError};
+use crate::net::registry::{ImageReference, RegistryClient};
 use crate::output::human::{self, plain};
 use crate::output::{Format, Output, document, explain, note, policy};
 use crate::verify::ExpectedContent;
@@ -46,6 +48,14 @@ pub(crate) struct VerifyArguments {
     #[command(flatten)]
     evidence: EvidenceArguments,
 
+    #[command(flatten)]
+    scope: ScopeArguments,
+
+    /// The images lie in folders, as OCI image layouts such as `keyless save` and `cosign save` write. No
+    /// registry is asked.
+    #[arg(long)]
+    local_image: bool,
+
     /// How to show the result.
     #[arg(short, long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
     output: Format,
@@ -62,12 +72,22 @@ pub(crate) fn run(arguments: VerifyArguments, context: &Context) -> Exit {
         Ok(output) => output,
         Err(exit) => return exit,
     };
+    if arguments.local_image {
+        return run_local(output, &arguments);
+    }
     let references = match images(&arguments.images) {
         Ok(references) => references,
         Err(error) => return fail_with(output, "verify", &error),
     };
+    let scope = match arguments.scope.scope() {
+        Ok(scope) => scope,
+        Err(error) => return fail_with(output, "verify", &error),
+    };
     let http = HttpClient::new();
-    let registry = arguments.registry.client(&http);
+    let registry = match arguments.registry.client(&http, &references, context) {
+        Ok(registry) => registry,
+        Err(error) => return fail_with(output, "verify", &error),
+    };
     let expectation = match arguments.expectation() {
         Ok(expectation) => expectation,
         Err(Unexpected::Nobody(error)) => {
@@ -90,9 +110,61 @@ pub(crate) fn run(arguments: VerifyArguments, context: &Context) -> Exit {
         expectation: &expectation,
         trust: &trust,
         explain: arguments.evidence.explain,
+        scope,
+        jobs: DEFAULT_JOBS,
     };
-    let verdicts = run_async(verify_images(&registry, &references, &request));
+    let report = context.report();
+    let verdicts = run_async(verify_images(&registry, &references, &request, &report));
     show(output, &verdicts, &arguments)
+}
+
+/// Judges image layouts on disk.
+fn run_local(output: Output, arguments: &VerifyArguments) -> Exit {
+    if arguments.policy_file.policy.is_some() {
+        let error = UsageError::Conflict {
+            what: "a policy file is given for images in folders",
+            hint: "rules are about names, and nobody vouches for the name of an image in a folder: say whom you \
+                   expect with --certificate-identity and --certificate-oidc-issuer",
+        };
+        return fail_with(output, "verify", &error);
+    }
+    let settled = arguments.scope.scope().and_then(|scope| {
+        let expectation = arguments.expectation();
+        expectation
+            .map(|expectation| (scope, expectation))
+            .map_err(|error| match error {
+                Unexpected::Nobody(error) => error,
+                Unexpected::Unusable(error) => UsageError::Other(error),
+            })
+    });
+    let (scope, expectation) = match settled {
+        Ok(settled) => settled,
+        Err(error) => return fail_with(output, "verify", &error),
+    };
+    let trust = match trust::trusted_root(&arguments.trust.source()) {
+        Ok(trust) => trust,
+        Err(error) => return fail_with(output, "verify", &error),
+    };
+    for warning in &trust.warnings {
+        output.warn(warning);
+    }
+    let request = ImageRequest {
+        expectation: &expectation,
+        trust: &trust,
+        explain: arguments.evidence.explain,
+        scope,
+        jobs: DEFAULT_JOBS,
+    };
+    let mut verdicts = Vec::new();
+    for folder in &arguments.images {
+        let judged = ImageLayout::open(folder.as_ref())
+            .and_then(|layout| run_async(verify_layout(&layout, &request)));
+        match judged {
+            Ok(judged) => verdicts.extend(judged),
+            Err(error) => verdicts.push(ImageVerdict::unreadable(folder.clone(), error)),
+        }
+    }
+    show(output, &verdicts, arguments)
 }
 
 /// Why nobody is expected.
@@ -136,9 +208,13 @@ impl VerifyArguments {
             others.push(("--annotations", Some(annotation.clone())));
         }
         others.extend(self.evidence.words());
-        if self.registry.allow_http_registry {
-            others.push(("--allow-http-registry", None));
+        if verdict.listed_by.is_none() {
+            others.extend(self.scope.words());
         }
+        if self.local_image {
+            others.push(("--local-image", None));
+        }
+        others.extend(self.registry.words());
         accepting_command("verify", &verdict.given, &self.identity, &others, error)
     }
 }
@@ -147,7 +223,7 @@ impl VerifyArguments {
 async fn show_claimed(
     registry: &RegistryClient,
     references: &[ImageReference],
-) -> Vec<document::Claimed<RegistryError>> {
+) -> Vec<document::Claimed<StoreError>> {
     let mut claimed = Vec::new();
     for reference in references {
         let found = claimed_signers(registry, reference).await;
@@ -197,6 +273,9 @@ fn show(mut output: Output, verdicts: &[ImageVerdict], arguments: &VerifyArgumen
         if let Some(error) = &verdict.error {
             let accepting = arguments.accepting(verdict);
             exit = exit.worst(refuse(error, accepting.as_deref()));
+            if let Some(line) = human::listed(verdict, verdicts) {
+                note(line);
+            }
             for line in policy::unmet(&verdict.rules) {
                 note(line);
             }

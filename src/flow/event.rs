@@ -27,6 +27,15 @@ pub enum Event {
         /// The image.
         image: String,
     },
+    /// Another image is done.
+    Progress {
+        /// Images that are done.
+        done: usize,
+        /// All images.
+        total: usize,
+        /// Of those that are done, how many are refused or failed.
+        refused: usize,
+    },
     /// Something that the user should know, and that does not stop the work.
     Warning {
         /// One sentence.

@@ -13,6 +13,7 @@ use crate::format::bundle::{Bundle, BundleVersion, Content, KeyMaterial, Transpa
 use crate::format::certificate_identity::CertificateIdentity;
 use crate::format::dsse::{Envelope, IN_TOTO_PAYLOAD_TYPE, PreAuthEncoding};
 use crate::format::identity_token::IdentityToken;
+use crate::format::legacy::{Layer, LegacyError, LocalBundle};
 use crate::format::log_entry::{
     propose_dsse_v001, propose_hashedrekord_v001, propose_hashedrekord_v002,
 };
@@ -85,6 +86,11 @@ pub enum SignError {
     /// Rekor.
     #[error("{0}")]
     Log(NetError),
+    /// The older form cannot hold what the services gave.
+    #[error(
+        "the older form of a signature cannot hold it: it wants one certificate, and one promise by a Rekor v1 log"
+    )]
+    OlderForm,
     /// The bundle did not stand our own verification.
     #[error("{0}")]
     Gate(VerifyError),
@@ -101,7 +107,7 @@ impl SignError {
             SignError::Fulcio(_) | SignError::Certify(_) => Step::Certificate,
             SignError::Timestamp(_) => Step::Timestamp,
             SignError::Log(_) => Step::Log,
-            SignError::Gate(_) => Step::Gate,
+            SignError::Gate(_) | SignError::OlderForm => Step::Gate,
         }
     }
 
@@ -109,7 +115,7 @@ impl SignError {
         match self {
             SignError::Trust(error) => Some(error),
             SignError::SigningConfig(error) => Some(error),
-            SignError::Address { .. } => None,
+            SignError::Address { .. } | SignError::OlderForm => None,
             SignError::Identity(error) => Some(error),
             SignError::Fulcio(error) => Some(error),
             SignError::Certify(error) => Some(error),
@@ -121,8 +127,11 @@ impl SignError {
 
 impl Diagnostic for SignError {
     fn code(&self) -> &'static str {
-        self.inner()
-            .map_or("signing-config-address", Diagnostic::code)
+        match (self, self.inner()) {
+            (_, Some(error)) => error.code(),
+            (SignError::OlderForm, None) => "older-form",
+            (_, None) => "signing-config-address",
+        }
     }
 
     fn exit(&self) -> Exit {
@@ -151,6 +160,18 @@ pub struct SigningOptions {
     pub token: TokenSource,
     /// Identity to expect in the certificate, where the token's own is not it.
     pub expected_identity: Option<String>,
+    /// Form in which signatures are stored.
+    pub form: SignatureForm,
+}
+
+/// Form in which a signature is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SignatureForm {
+    /// A Sigstore bundle.
+    #[default]
+    Bundle,
+    /// What cosign wrote before there were bundles, for readers that know nothing else.
+    Legacy,
 }
 
 /// Something to sign.
@@ -158,6 +179,15 @@ pub struct SigningOptions {
 pub enum Payload {
     /// An artifact, by its SHA-256 digest.
     Artifact(Digest),
+    /// The payload of an image signature in the older form.
+    SimpleSigning {
+        /// The payload's bytes.
+        payload: Vec<u8>,
+        /// Digest of the image.
+        subject: Digest,
+        /// What our own verifier is to ask for.
+        expected: ExpectedContent,
+    },
     /// An in-toto statement about an artifact.
     Statement {
         /// The statement's bytes.
@@ -174,6 +204,7 @@ impl Payload {
     fn signed_digest(&self) -> Digest {
         match self {
             Payload::Artifact(digest) => *digest,
+            Payload::SimpleSigning { payload, .. } => Digest::sha256(payload),
             Payload::Statement { payload, .. } => {
                 PreAuthEncoding::new(IN_TOTO_PAYLOAD_TYPE, payload)
                     .digest(crate::crypto::HashAlgorithm::Sha256)
@@ -185,6 +216,10 @@ impl Payload {
         match self {
             Payload::Artifact(digest) => Content::MessageSignature {
                 digest: Some(*digest),
+                signature,
+            },
+            Payload::SimpleSigning { payload, .. } => Content::SimpleSigning {
+                payload: payload.clone(),
                 signature,
             },
             Payload::Statement { payload, .. } => Content::DsseEnvelope(Envelope {
@@ -199,14 +234,16 @@ impl Payload {
     fn artifact(&self) -> Artifact {
         Artifact::from_digest(match self {
             Payload::Artifact(digest) => *digest,
-            Payload::Statement { subject, .. } => *subject,
+            Payload::SimpleSigning { subject, .. } | Payload::Statement { subject, .. } => *subject,
         })
     }
 
     fn expected(&self) -> ExpectedContent {
         match self {
             Payload::Artifact(_) => ExpectedContent::ArtifactSignature,
-            Payload::Statement { expected, .. } => expected.clone(),
+            Payload::SimpleSigning { expected, .. } | Payload::Statement { expected, .. } => {
+                expected.clone()
+            }
         }
     }
 }
@@ -214,8 +251,10 @@ impl Payload {
 /// A bundle that our own verifier has accepted.
 #[derive(Debug, Clone)]
 pub struct SignedBundle {
-    /// The bundle's JSON, as it is stored.
+    /// The bundle's JSON, as it is stored in a file; of the older form the older JSON.
     pub json: String,
+    /// In the older form, the layer that holds it in a registry; signatures of files have none.
+    pub layer: Option<Layer>,
     /// The verdict.
     pub verified: VerifiedBundle,
 }
@@ -227,6 +266,7 @@ pub struct Preparation {
     services: Services,
     token: IdentityToken,
     expected_identity: Option<String>,
+    form: SignatureForm,
 }
 
 struct Services {
@@ -276,7 +316,11 @@ pub async fn prepare(
         });
     }
     let config = trust::signing_config(&options.signing_config)?;
-    let services = Services::parse(&config.select(now)?)?;
+    let selected = match options.form {
+        SignatureForm::Bundle => config.select(now)?,
+        SignatureForm::Legacy => config.select_for_older_form(now)?,
+    };
+    let services = Services::parse(&selected)?;
     let token = options.token.token(http, now).await?;
     Ok(Preparation {
         http: http.clone(),
@@ -284,6 +328,7 @@ pub async fn prepare(
         services,
         token,
         expected_identity: options.expected_identity.clone(),
+        form: options.form,
     })
 }
 
@@ -372,18 +417,33 @@ impl Preparation {
             content,
             log_entries,
             timestamps,
+            stored_envelope: None,
         };
         // The gate judges what a verifier will read: the bytes, parsed again.
-        let json = bundle.encode();
-        let read = Bundle::parse(json.as_bytes()).map_err(|_| {
+        let unreadable = || {
             SignError::Gate(VerifyError::EntryMismatch {
                 what: "the bundle's own encoding",
             })
-        })?;
+        };
+        let (json, layer, read) = match self.form {
+            SignatureForm::Bundle => {
+                let json = bundle.encode();
+                let read = Bundle::parse(json.as_bytes()).map_err(|_| unreadable())?;
+                (json, None, read)
+            }
+            SignatureForm::Legacy => {
+                let (json, layer, read) = older_form(&bundle).ok_or(SignError::OlderForm)?;
+                (json, layer, read.map_err(|_| unreadable())?)
+            }
+        };
         let policy = Policy::identity(identity, payload.expected());
         let verified =
             verify(&read, &payload.artifact(), &self.trust, &policy).map_err(SignError::Gate)?;
-        Ok(SignedBundle { json, verified })
+        Ok(SignedBundle {
+            json,
+            layer,
+            verified,
+        })
     }
 
     async fn add_entry(
@@ -398,6 +458,9 @@ impl Preparation {
             RekorVersion::V1 => {
                 let proposal = match content {
                     Content::MessageSignature { signature, .. } => {
+                        propose_hashedrekord_v001(digest, signature, certificate)
+                    }
+                    Content::SimpleSigning { signature, .. } => {
                         propose_hashedrekord_v001(digest, signature, certificate)
                     }
                     Content::DsseEnvelope(envelope) => propose_dsse_v001(envelope, certificate),
@@ -428,4 +491,21 @@ impl Preparation {
             entry.log_id = id;
         }
     }
+}
+
+/// The older JSON, the layer, and the bundle as a reader of either makes it.
+type OlderForm = (String, Option<Layer>, Result<Bundle, LegacyError>);
+
+/// Writes a bundle in the older form; `None` if it cannot hold it.
+fn older_form(bundle: &Bundle) -> Option<OlderForm> {
+    let file = LocalBundle::of(bundle)?;
+    let json = file.encode();
+    if let Content::MessageSignature { .. } = bundle.content {
+        let read = LocalBundle::parse(json.as_bytes()).and_then(LocalBundle::bundle);
+        // The older JSON has no room for timestamps; they are files of their own.
+        return Some((json, None, read));
+    }
+    let layer = Layer::of(bundle)?;
+    let read = layer.bundle();
+    Some((json, Some(layer), read))
 }

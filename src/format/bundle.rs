@@ -6,6 +6,7 @@
 use serde::Deserialize;
 
 use super::dsse::Envelope;
+use super::legacy::StoredEnvelope;
 use super::limits;
 use super::protojson::{Int64, check_shape};
 use crate::crypto::certificate::{Certificate, CertificateError};
@@ -113,13 +114,21 @@ pub enum Content {
     },
     /// A signature over an envelope that names the artifact.
     DsseEnvelope(Envelope),
+    /// A signature over a simple signing payload that names the image; older than bundles, and in none.
+    SimpleSigning {
+        /// The payload's exact bytes.
+        payload: Vec<u8>,
+        /// The signature's bytes.
+        signature: Vec<u8>,
+    },
 }
 
 impl Content {
     /// Returns the signature's bytes, which timestamps cover.
     pub fn signature(&self) -> &[u8] {
         match self {
-            Content::MessageSignature { signature, .. } => signature,
+            Content::MessageSignature { signature, .. }
+            | Content::SimpleSigning { signature, .. } => signature,
             Content::DsseEnvelope(envelope) => &envelope.signature,
         }
     }
@@ -174,6 +183,9 @@ pub struct Bundle {
     pub log_entries: Vec<TransparencyLogEntry>,
     /// RFC 3161 responses, DER.
     pub timestamps: Vec<Vec<u8>>,
+    /// The envelope as it was stored before there were bundles; `None` in a bundle. Timestamps and some log
+    /// entries of that time are about these bytes.
+    pub stored_envelope: Option<StoredEnvelope>,
 }
 
 mod encode;
@@ -207,6 +219,15 @@ const fn rule<T>(rule: &'static str) -> Result<T, BundleError> {
 }
 
 impl Bundle {
+    /// Returns the bytes that timestamps cover: the signature's, and of an older attestation the whole
+    /// envelope's (spec 06 §1).
+    pub fn stamped(&self) -> &[u8] {
+        match &self.stored_envelope {
+            Some(stored) => stored.bytes(),
+            None => self.content.signature(),
+        }
+    }
+
     /// Parses a bundle and applies the version rules of spec 07 §4.
     ///
     /// # Errors
@@ -281,6 +302,7 @@ impl Bundle {
             content,
             log_entries,
             timestamps,
+            stored_envelope: None,
         })
     }
 }

@@ -13,7 +13,7 @@ mod legacy_tag;
 mod referrers;
 
 pub use bundle_manifest::EncodedManifest;
-pub use descriptor::{Descriptor, Platform};
+pub use descriptor::{Descriptor, MAX_ANNOTATIONS, Platform};
 pub use document::{Document, Index, MAX_INDEX_MANIFESTS, MAX_LAYERS, Manifest, OciError};
 pub use layout::{
     ANNOTATION_REF_NAME, LAYOUT_BLOBS, LAYOUT_INDEX, LAYOUT_MARKER, LAYOUT_MARKER_BYTES,

@@ -51,6 +51,8 @@ pub struct RegistryAuth(Arc<Source>);
 #[derive(Debug)]
 enum Source {
     Explicit(Credential),
+    /// For one registry, by `host` or `host:port`; for all others, what follows.
+    Only(String, Credential, RegistryAuth),
     Files {
         paths: Vec<PathBuf>,
         helpers: Helpers,
@@ -156,7 +158,16 @@ impl RegistryAuth {
         RegistryAuth::explicit(Credential::Anonymous)
     }
 
-    /// Uses one credential for every registry, as given on the command line.
+    /// Uses a credential for one registry, `host` or `host:port` as in its URL, and something else for all others.
+    pub fn only_for(registry: &str, credential: Credential, others: RegistryAuth) -> Self {
+        RegistryAuth(Arc::new(Source::Only(
+            registry.to_ascii_lowercase(),
+            credential,
+            others,
+        )))
+    }
+
+    /// Uses one credential for every registry.
     pub fn explicit(credential: Credential) -> Self {
         RegistryAuth(Arc::new(Source::Explicit(credential)))
     }
@@ -204,6 +215,12 @@ impl RegistryAuth {
     ) -> Result<Credential, RegistryAuthError> {
         let (paths, helpers, read) = match &*self.0 {
             Source::Explicit(credential) => return Ok(credential.clone()),
+            Source::Only(own, credential, _) if registry.eq_ignore_ascii_case(own) => {
+                return Ok(credential.clone());
+            }
+            Source::Only(_, _, others) => {
+                return Box::pin(others.credential_for(registry, repository)).await;
+            }
             Source::Files {
                 paths,
                 helpers,
@@ -290,6 +307,29 @@ mod tests {
             ["registry.example.test:5000"]
         );
         assert_eq!(ServerKey::new(&format!("evil-{hub}")).hosts.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn one_registrys_credential_is_no_others() {
+        let token = |text: &str| Credential::RegistryToken(Secret::new(text.to_owned()));
+        let others = RegistryAuth::explicit(token("theirs"));
+        let auth = RegistryAuth::only_for("R.example.test:5000", token("ours"), others);
+        let found = async |registry: &str| match auth.credential_for(registry, "a").await {
+            Ok(Credential::RegistryToken(token)) => token.expose().to_owned(),
+            other => format!("{other:?}"),
+        };
+        assert_eq!(found("r.example.test:5000").await, "ours");
+        assert_eq!(found("r.EXAMPLE.test:5000").await, "ours");
+        for other in [
+            "r.example.test",
+            "r.example.test:443",
+            "r.example.test:50000",
+            "r.example.test:5000.evil.test",
+            "sub.r.example.test:5000",
+            "example.test:5000",
+        ] {
+            assert_eq!(found(other).await, "theirs", "{other}");
+        }
     }
 
     #[tokio::test]

@@ -7,10 +7,12 @@
 mod message;
 mod retry;
 mod stream;
+mod tls;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -19,6 +21,7 @@ pub use reqwest::{Method, StatusCode, header};
 pub use retry::{Backoff, RetryPolicy, jitter};
 use retry::{backoff_delay, is_transient, retry_after};
 pub use stream::{Unread, Upload};
+pub use tls::{TlsOptions, TlsTrust};
 use url::{Host, Url};
 
 use super::error::{NetError, redacted};
@@ -45,6 +48,9 @@ struct Transports {
     tls_loopback: OnceLock<Result<reqwest::Client, NetError>>,
     /// Everything else.
     general: OnceLock<Result<reqwest::Client, NetError>>,
+    tls: TlsOptions,
+    /// HTTPS to hosts whose certificate is for another name, by host.
+    renamed: Mutex<HashMap<String, reqwest::Client>>,
 }
 
 impl fmt::Debug for HttpClient {
@@ -57,6 +63,15 @@ impl HttpClient {
     /// Makes a client; nothing is read or opened yet.
     pub fn new() -> Self {
         HttpClient::default()
+    }
+
+    /// Makes a client that speaks TLS in a way of its own; nothing is read or opened yet. Plain HTTP is what it
+    /// is everywhere.
+    pub fn with_tls(tls: TlsOptions) -> Self {
+        HttpClient(Arc::new(Transports {
+            tls,
+            ..Transports::default()
+        }))
     }
 
     /// Sends a request and reads the whole reply, repeating as its [`RetryPolicy`] allows.
@@ -94,10 +109,12 @@ impl HttpClient {
         let _ = url.set_password(None);
         let shown = redacted(&url);
         let client = self.transport(&url)?;
+        let mut headers = request.headers.clone();
+        if let Some(asked) = self.rename(&mut url) {
+            headers.insert(header::HOST, asked);
+        }
         let exchange = async {
-            let sent = client
-                .request(request.method.clone(), url)
-                .headers(request.headers.clone());
+            let sent = client.request(request.method.clone(), url).headers(headers);
             let sent = match &request.upload {
                 Some(upload) => upload.fill(sent),
                 None => sent.body(request.body.clone()),
@@ -141,7 +158,28 @@ impl HttpClient {
         }
     }
 
-    fn transport(&self, url: &Url) -> Result<&reqwest::Client, NetError> {
+    fn transport(&self, url: &Url) -> Result<reqwest::Client, NetError> {
+        let tls = &self.0.tls;
+        if let ("https", Some(_), Some(host)) = (url.scheme(), &tls.server_name, url.host_str()) {
+            let mut renamed = self
+                .0
+                .renamed
+                .lock()
+                .expect("nothing panics while holding it");
+            if let Some(client) = renamed.get(host) {
+                return Ok(client.clone());
+            }
+            // The name in brackets is an address; a resolver wants it without.
+            let at = host.trim_matches(['[', ']']).to_owned();
+            let client = with_roots(tls, || {
+                builder()
+                    .no_proxy()
+                    .http1_only()
+                    .dns_resolver(tls::AlwaysTo(at.clone()))
+            })?;
+            renamed.insert(host.to_owned(), client.clone());
+            return Ok(client);
+        }
         let cell = match (is_loopback(url), url.scheme()) {
             (true, "http") => self.0.plain_loopback.get_or_init(|| {
                 builder()
@@ -153,10 +191,26 @@ impl HttpClient {
             (true, _) => self
                 .0
                 .tls_loopback
-                .get_or_init(|| with_roots(|| builder().no_proxy())),
-            (false, _) => self.0.general.get_or_init(|| with_roots(builder)),
+                .get_or_init(|| with_roots(tls, || builder().no_proxy())),
+            (false, _) => self.0.general.get_or_init(|| with_roots(tls, builder)),
         };
-        cell.as_ref().map_err(Clone::clone)
+        cell.clone()
+    }
+
+    /// Puts the name on the certificate in the place of an https URL's host, if they differ, and returns the host
+    /// and port that are asked for.
+    fn rename(&self, url: &mut Url) -> Option<header::HeaderValue> {
+        let name = self.0.tls.server_name.as_deref()?;
+        if url.scheme() != "https" {
+            return None;
+        }
+        let host = url.host_str()?;
+        let asked = match url.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        };
+        url.set_host(Some(name)).ok()?;
+        asked.parse().ok()
     }
 }
 
@@ -170,10 +224,18 @@ fn builder() -> reqwest::ClientBuilder {
 
 /// Builds with the platform's roots. Without any, with the Mozilla roots, unless the environment
 /// names a store: a store somebody chose is never silently replaced by another.
-fn with_roots(builder: impl Fn() -> reqwest::ClientBuilder) -> Result<reqwest::Client, NetError> {
-    let error = match builder().build() {
+fn with_roots(
+    tls: &TlsOptions,
+    builder: impl Fn() -> reqwest::ClientBuilder,
+) -> Result<reqwest::Client, NetError> {
+    let error = match tls.apply(builder()).build() {
         Ok(client) => return Ok(client),
         Err(error) => error,
+    };
+    let others = match &tls.trust {
+        TlsTrust::System => &[][..],
+        TlsTrust::SystemAnd(others) => others,
+        TlsTrust::Only(_) | TlsTrust::Anyone => return Err(no_trust_anchors(error)),
     };
     let chosen = ["SSL_CERT_FILE", "SSL_CERT_DIR"]
         .iter()
@@ -183,11 +245,14 @@ fn with_roots(builder: impl Fn() -> reqwest::ClientBuilder) -> Result<reqwest::C
     }
     let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS
         .iter()
-        .filter_map(|der| reqwest::Certificate::from_der(der).ok());
-    builder()
-        .tls_certs_only(roots)
-        .build()
-        .map_err(no_trust_anchors)
+        .filter_map(|der| reqwest::Certificate::from_der(der).ok())
+        .chain(others.iter().cloned())
+        .collect();
+    let tls = TlsOptions {
+        trust: TlsTrust::Only(roots),
+        ..tls.clone()
+    };
+    tls.apply(builder()).build().map_err(no_trust_anchors)
 }
 
 fn no_trust_anchors(error: reqwest::Error) -> NetError {

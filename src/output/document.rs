@@ -224,6 +224,7 @@ fn image_verdict(verdict: &ImageVerdict) -> Value {
                         accepted.manifest.map(|digest| digest.to_string()).into(),
                     ),
                     ("bundleDigest", accepted.bundle.to_string().into()),
+                    ("form", accepted.form.name().into()),
                     ("checks", checks(accepted.explanation.as_ref())),
                     ("rules", policy::judgements_json(&accepted.rules)),
                 ],
@@ -241,6 +242,7 @@ fn image_verdict(verdict: &ImageVerdict) -> Value {
             };
             json!({
                 "manifestDigest": refused.manifest.to_string(),
+                "form": refused.form.name(),
                 "reason": reason,
                 "checks": checks(refused.explanation.as_ref()),
                 "rules": policy::judgements_json(&refused.rules),
@@ -251,6 +253,11 @@ fn image_verdict(verdict: &ImageVerdict) -> Value {
         "image": verdict.given,
         "reference": verdict.image.as_ref().map(ToString::to_string),
         "digest": verdict.image.as_ref().map(|image| image.digest().to_string()),
+        "listedBy": verdict.listed_by.as_ref().map(|listing| json!({
+            "index": listing.index.to_string(),
+            "platform": listing.platform.as_ref().map(ToString::to_string),
+            "isEnough": listing.is_enough,
+        })),
         "result": result(verdict.exit()),
         "exitCode": verdict.exit().code(),
         "signatures": signatures,

@@ -7,6 +7,7 @@ pub use crate::diagnostic::shell_quoted;
 use crate::diagnostic::{Diagnostic, Exit, shell_option};
 use crate::format::certificate_identity::{CertificateIdentity, IdentityError};
 use crate::format::checkpoint::CheckpointError;
+use crate::format::legacy::LegacyError;
 use crate::format::log_entry::LogBodyError;
 use crate::format::sct::SctError;
 use crate::format::statement::StatementError;
@@ -42,6 +43,9 @@ pub enum VerifyError {
     /// The statement cannot be read.
     #[error("{0}")]
     Statement(#[from] StatementError),
+    /// The payload of an older image signature cannot be read.
+    #[error("{0}")]
+    SimpleSigning(#[from] LegacyError),
     /// An attestation, or a signature of another kind, where a signature is asked for.
     #[error("signed, but not as what is asked for: an attestation, or a signature of another kind")]
     NotASignature {
@@ -260,6 +264,7 @@ impl Diagnostic for VerifyError {
             VerifyError::ArtifactMismatch { .. } => "artifact-mismatch",
             VerifyError::PayloadType { .. } => "payload-type",
             VerifyError::Statement(_) => "statement-malformed",
+            VerifyError::SimpleSigning(_) => "simple-signing-malformed",
             VerifyError::NotASignature { .. } => "not-a-signature",
             VerifyError::AnnotationMismatch { .. } => "annotation-mismatch",
             VerifyError::NoCertificate => "no-certificate",
@@ -311,7 +316,9 @@ impl Diagnostic for VerifyError {
             VerifyError::ArtifactMismatch { .. } | VerifyError::DigestNeeded { .. } => {
                 Exit::ContentMismatch
             }
-            VerifyError::PayloadType { .. } | VerifyError::Statement(_) => Exit::Malformed,
+            VerifyError::PayloadType { .. }
+            | VerifyError::Statement(_)
+            | VerifyError::SimpleSigning(_) => Exit::Malformed,
             VerifyError::NotASignature { .. } => Exit::NoSignature,
             VerifyError::AnnotationMismatch { .. }
             | VerifyError::IdentityMismatch { .. }

@@ -51,6 +51,18 @@ pub const SUBJECT: Step = step(
     "artifact among the statement's subjects",
     "in-toto Statement v1",
 );
+/// The payload of an older image signature.
+pub const SIMPLE_SIGNING: Step = step(
+    "simple-signing",
+    "simple signing payload",
+    "cosign SIGNATURE_SPEC",
+);
+/// It is about the artifact.
+pub const SIMPLE_SIGNING_IMAGE: Step = step(
+    "simple-signing-image",
+    "artifact named by the payload",
+    "cosign SIGNATURE_SPEC",
+);
 /// All timestamps.
 pub const TIMESTAMPS: Step = step("timestamps", "timestamps", "Sigstore Client Spec 4.2.1");
 /// One timestamp.

@@ -42,8 +42,9 @@ pub use timestamp::{JudgedTimestamps, VerifiedTimestamp};
 use std::collections::BTreeMap;
 
 use crate::crypto::{SignatureMemo, UnixTime};
-use crate::format::bundle::{Bundle, KeyMaterial};
+use crate::format::bundle::{Bundle, Content, KeyMaterial};
 use crate::format::certificate_identity::CertificateIdentity;
+use crate::format::legacy::StoredEnvelope;
 use crate::trust::TrustedRoot;
 use crate::verify::explain::Trail;
 
@@ -342,6 +343,12 @@ impl<'t> Verifier<'t> {
                     return Err(VerifyError::CertificateNotKey);
                 }
             };
+            let is_as_stored = |stored: &StoredEnvelope| matches!(&bundle.content, Content::DsseEnvelope(envelope) if envelope == stored.envelope());
+            if !bundle.stored_envelope.as_ref().is_none_or(is_as_stored) {
+                return Err(VerifyError::EntryMismatch {
+                    what: "the stored envelope",
+                });
+            }
             let signature = signature::verify_signature(&bundle.content, key, artifact, trail)?;
             Ok((key, signature))
         })?;

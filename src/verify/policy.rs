@@ -13,6 +13,8 @@ use crate::verify::{Artifact, Thresholds, VerifiedSignature, VerifyError, Waiver
 
 /// Signed as a file, and not as a statement, in words.
 const OVER_FILE: &str = "a signature over the file itself";
+/// Signed as an image, and not as a statement, in words.
+const OVER_IMAGE: &str = "an image signature of the older form";
 
 /// Matches one value: exactly, or by a pattern that must match the whole of it.
 #[derive(Debug, Clone)]
@@ -360,7 +362,14 @@ impl Policy {
                     .any(|digest| subject.digests.contains(digest))
             })
             .map(|subject| subject.annotations.clone())
+            // A payload of the older form names one image, and is refused before if it is another.
+            .chain(
+                signature
+                    .simple_signing()
+                    .map(|payload| payload.annotations.clone()),
+            )
             .collect();
+        let is_simple_signing = signature.simple_signing().is_some();
         let predicate_type = signature
             .statement()
             .map(|statement| statement.predicate_type.as_str());
@@ -371,6 +380,9 @@ impl Policy {
             })
         };
         let annotations = match (&self.content, predicate_type) {
+            (ExpectedContent::ArtifactSignature, None) if is_simple_signing => {
+                return not_asked_for(OVER_FILE, OVER_IMAGE);
+            }
             (ExpectedContent::Any, _) | (ExpectedContent::ArtifactSignature, None) => {
                 return Ok(MatchedContent {
                     annotations: carried,
@@ -382,11 +394,17 @@ impl Policy {
                         annotations: carried,
                     });
                 }
-                return not_asked_for(predicate_type, found.unwrap_or(OVER_FILE));
+                let other = if is_simple_signing {
+                    OVER_IMAGE
+                } else {
+                    OVER_FILE
+                };
+                return not_asked_for(predicate_type, found.unwrap_or(other));
             }
             (ExpectedContent::ArtifactSignature, Some(found)) => {
                 return not_asked_for(OVER_FILE, found);
             }
+            (ExpectedContent::Signature { annotations }, None) if is_simple_signing => annotations,
             (ExpectedContent::Signature { .. }, None) => {
                 return not_asked_for(COSIGN_SIGN_V1, "a signature over the manifest as a file");
             }

@@ -2,6 +2,7 @@
 use serde::Serialize;
 
 use super::{Content, HASH_ALGORITHMS, KeyMaterial, MEDIA_TYPE_V03, TransparencyLogEntry};
+use crate::crypto::Digest;
 use crate::format::protojson::{Bytes, Int64};
 
 #[derive(Serialize)]
@@ -178,6 +179,17 @@ impl super::Bundle {
                             .find(|(_, _, algorithm)| *algorithm == digest.algorithm())
                             .map_or("SHA2_256", |(name, _, _)| name),
                         digest: Bytes(digest.as_bytes().to_vec()),
+                    }),
+                    signature: Bytes(signature.clone()),
+                }),
+                None,
+            ),
+            // There is no member for it; what it is, is a signature over the payload.
+            Content::SimpleSigning { payload, signature } => (
+                Some(MessageSignature {
+                    message_digest: Some(HashOutput {
+                        algorithm: "SHA2_256",
+                        digest: Bytes(Digest::sha256(payload).as_bytes().to_vec()),
                     }),
                     signature: Bytes(signature.clone()),
                 }),

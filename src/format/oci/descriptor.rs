@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::crypto::Digest;
+
+/// Annotations of one object; real ones have up to thirty. Small strings take ten times their JSON in memory.
+pub const MAX_ANNOTATIONS: usize = 256;
 
 /// What an object in a registry is, how large, and its digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +50,36 @@ impl Descriptor {
         }
     }
 
+    /// Returns whether this is said to be an index, OCI or Docker.
+    pub fn is_index(&self) -> bool {
+        [super::OCI_INDEX, super::DOCKER_LIST].contains(&self.media_type.as_str())
+    }
+
+    /// Returns about how much memory it takes, in bytes: the structure, its strings, the nodes of its map. Tests
+    /// beside the registry client measure it.
+    pub fn footprint(&self) -> usize {
+        // An allocation's own overhead, and that of its rounding.
+        const ALLOCATION: usize = 24;
+        // A node of a map of strings has room for eleven pairs, and is half full on average.
+        const PAIR: usize = 2 * (2 * size_of::<String>() + 8);
+        const NODE: usize = 11 * 2 * size_of::<String>() + ALLOCATION;
+        let text = |text: &str| text.len() + ALLOCATION;
+        let annotations: usize = self
+            .annotations
+            .iter()
+            .map(|(name, value)| PAIR + text(name) + text(value))
+            .sum();
+        let platform = self.platform.as_ref().map_or(0, |platform| {
+            let variant = platform.variant.as_deref().unwrap_or_default();
+            text(&platform.architecture) + text(&platform.os) + text(variant)
+        });
+        size_of::<Descriptor>()
+            + text(&self.media_type)
+            + text(self.artifact_type.as_deref().unwrap_or_default())
+            + platform
+            + annotations.max(if self.annotations.is_empty() { 0 } else { NODE })
+    }
+
     /// Keeps media type, size and digest: the form of a `subject`.
     pub fn bare(&self) -> Self {
         Descriptor {
@@ -79,9 +113,30 @@ impl fmt::Display for Platform {
     }
 }
 
-/// Reads `null` as the empty map, as Go writers produce it.
+/// Reads `null` as the empty map, as Go writers produce it, and stops at the cap.
 pub(super) fn nullable<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<BTreeMap<String, String>, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+    struct Bounded;
+    impl<'de> Visitor<'de> for Bounded {
+        type Value = BTreeMap<String, String>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "at most {MAX_ANNOTATIONS} annotations")
+        }
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(BTreeMap::new())
+        }
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut found = BTreeMap::new();
+            while let Some((name, value)) = map.next_entry()? {
+                found.insert(name, value);
+                if found.len() > MAX_ANNOTATIONS {
+                    let more = format_args!("more than {MAX_ANNOTATIONS} annotations");
+                    return Err(A::Error::custom(more));
+                }
+            }
+            Ok(found)
+        }
+    }
+    deserializer.deserialize_any(Bounded)
 }

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use serde::de::{Error as _, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::document::expect_type;
+use super::document::{MAX_INDEX_MANIFESTS, expect_type};
 use super::{Descriptor, OCI_INDEX, OciError};
 use crate::crypto::Digest;
 
@@ -28,6 +28,8 @@ pub fn fallback_tag(subject: &Digest) -> String {
 pub struct ReferrersIndex {
     /// All fields but `manifests`, in their order; `manifests` stands where it stood.
     fields: Vec<(String, Field)>,
+    /// Entries beyond the cap, not kept: an index that has some is not encoded.
+    beyond: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -62,20 +64,34 @@ impl ReferrersIndex {
                 ("mediaType".to_owned(), raw(&format!("\"{OCI_INDEX}\""))),
                 ("manifests".to_owned(), Field::Manifests(Vec::new())),
             ],
+            beyond: 0,
         }
     }
 
-    /// Parses an index; each entry is kept as it stands.
+    /// Parses an index; each entry is kept as it stands, up to [`MAX_INDEX_MANIFESTS`].
+    ///
+    /// # Errors
+    /// As [`ReferrersIndex::parse_up_to`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, OciError> {
+        ReferrersIndex::parse_up_to(bytes, MAX_INDEX_MANIFESTS)
+    }
+
+    /// Parses an index; the first `limit` entries are kept as they stand, the others are counted. Four megabytes
+    /// of the shortest entries would take sixty in memory.
     ///
     /// # Errors
     /// [`OciError`] if this is not an OCI index: a document without `manifests`, with `config` or
     /// `layers`, or of another media type.
-    pub fn parse(bytes: &[u8]) -> Result<Self, OciError> {
-        let index: ReferrersIndex =
-            serde_json::from_slice(bytes).map_err(|e| OciError::Malformed {
-                what: "index of referrers",
-                cause: e.to_string(),
-            })?;
+    pub fn parse_up_to(bytes: &[u8], limit: usize) -> Result<Self, OciError> {
+        let malformed = |e: serde_json::Error| OciError::Malformed {
+            what: "index of referrers",
+            cause: e.to_string(),
+        };
+        let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+        let index = Fields(limit)
+            .deserialize(&mut deserializer)
+            .map_err(malformed)?;
+        deserializer.end().map_err(malformed)?;
         let has = |name: &str| index.fields.iter().any(|(n, _)| n == name);
         if !has("manifests") {
             return Err(OciError::Malformed {
@@ -98,27 +114,32 @@ impl ReferrersIndex {
 
     /// Reads up to `limit` descriptors.
     pub fn list(&self, limit: usize) -> Listed {
-        let entries = self.entries();
         let mut listed = Listed {
-            beyond: entries.len().saturating_sub(limit),
+            beyond: self.len().saturating_sub(limit),
             ..Listed::default()
         };
         let mut seen = std::collections::HashSet::new();
-        for entry in entries.iter().take(limit) {
-            match serde_json::from_str::<Descriptor>(entry.get()) {
-                Ok(descriptor) if seen.insert(descriptor.digest) => {
+        for entry in self.descriptors().take(limit) {
+            match entry {
+                Some(descriptor) if seen.insert(descriptor.digest) => {
                     listed.descriptors.push(descriptor);
                 }
-                Ok(_) => {}
-                Err(_) => listed.malformed += 1,
+                Some(_) => {}
+                None => listed.malformed += 1,
             }
         }
         listed
     }
 
+    /// Reads the entries one by one, `None` for each that is no descriptor.
+    pub fn descriptors(&self) -> impl Iterator<Item = Option<Descriptor>> + '_ {
+        let entries = self.entries().iter();
+        entries.map(|entry| serde_json::from_str(entry.get()).ok())
+    }
+
     /// Returns the number of entries, readable or not.
     pub fn len(&self) -> usize {
-        self.entries().len()
+        self.entries().len() + self.beyond
     }
 
     /// Returns whether there are no entries.
@@ -175,6 +196,7 @@ impl ReferrersIndex {
 
     /// Encodes the index.
     pub fn encode(&self) -> Vec<u8> {
+        debug_assert_eq!(self.beyond, 0, "entries would be lost");
         serde_json::to_vec(self).expect("raw JSON values always encode")
     }
 
@@ -189,35 +211,75 @@ impl ReferrersIndex {
     }
 }
 
-impl<'de> Deserialize<'de> for ReferrersIndex {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
-        impl<'de> Visitor<'de> for Fields {
-            type Value = ReferrersIndex;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an image index")
+/// Reads an index; holds how many entries are kept.
+struct Fields(usize);
+
+/// Reads a list of entries; holds how many are kept. Returns those, and the number of the others.
+struct Entries(usize);
+
+impl<'de> DeserializeSeed<'de> for Fields {
+    type Value = ReferrersIndex;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Fields {
+    type Value = ReferrersIndex;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an image index")
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ReferrersIndex, A::Error> {
+        let mut fields: Vec<(String, Field)> = Vec::new();
+        let mut beyond = 0;
+        while let Some(name) = map.next_key::<String>()? {
+            if fields.iter().any(|(n, _)| *n == name) {
+                return Err(A::Error::custom("duplicate field"));
             }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ReferrersIndex, A::Error> {
-                let mut fields: Vec<(String, Field)> = Vec::new();
-                while let Some(name) = map.next_key::<String>()? {
-                    if fields.iter().any(|(n, _)| *n == name) {
-                        return Err(A::Error::custom("duplicate field"));
-                    }
-                    let field = if name == "manifests" {
-                        let entries: Option<Vec<Box<RawValue>>> = map.next_value()?;
-                        Field::Manifests(entries.unwrap_or_default())
-                    } else {
-                        Field::Other(map.next_value()?)
-                    };
-                    fields.push((name, field));
-                    if fields.len() > 64 {
-                        return Err(A::Error::custom("more than 64 fields"));
-                    }
-                }
-                Ok(ReferrersIndex { fields })
+            let field = if name == "manifests" {
+                let (entries, more) = map.next_value_seed(Entries(self.0))?;
+                beyond = more;
+                Field::Manifests(entries)
+            } else {
+                Field::Other(map.next_value()?)
+            };
+            fields.push((name, field));
+            if fields.len() > 64 {
+                return Err(A::Error::custom("more than 64 fields"));
             }
         }
-        deserializer.deserialize_map(Fields)
+        Ok(ReferrersIndex { fields, beyond })
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Entries {
+    type Value = (Vec<Box<RawValue>>, usize);
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Entries {
+    type Value = (Vec<Box<RawValue>>, usize);
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of descriptors")
+    }
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok((Vec::new(), 0))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut entries = Vec::new();
+        while entries.len() < self.0 {
+            match seq.next_element()? {
+                Some(entry) => entries.push(entry),
+                None => return Ok((entries, 0)),
+            }
+        }
+        let mut beyond = 0;
+        while seq.next_element::<IgnoredAny>()?.is_some() {
+            beyond += 1;
+        }
+        Ok((entries, beyond))
     }
 }
 
@@ -330,6 +392,31 @@ mod tests {
         let left = format!(r#"{{"manifests":[{{"broken":true}},{{"z":0,"digest":"{other}"}}]}}"#);
         assert_eq!(String::from_utf8(index.encode()).unwrap(), left);
         assert!(!index.is_empty());
+    }
+
+    #[test]
+    fn entries_beyond_the_cap_are_counted_and_not_kept() {
+        let ours = serde_json::to_string(&descriptor(b"ours")).unwrap();
+        let text = format!(r#"{{"manifests":[{ours},{{}},1,"x",[null]]}}"#);
+        let index = ReferrersIndex::parse_up_to(text.as_bytes(), 2).unwrap();
+        assert_eq!((index.len(), index.descriptors().count()), (5, 2));
+        let listed = index.list(1);
+        assert_eq!((listed.malformed, listed.beyond), (0, 4));
+        assert!(ReferrersIndex::parse_up_to(b"{\"manifests\":[1,}", 0).is_err());
+        assert!(ReferrersIndex::parse(b"{\"manifests\":[]} x").is_err());
+    }
+
+    #[test]
+    fn annotations_are_counted() {
+        let with = |count: usize| {
+            let mut entry = descriptor(b"x");
+            entry.annotations = (0..count).map(|n| (n.to_string(), String::new())).collect();
+            let text = serde_json::json!({ "manifests": [entry] }).to_string();
+            ReferrersIndex::parse(text.as_bytes()).unwrap().list(1)
+        };
+        let most = crate::format::oci::MAX_ANNOTATIONS;
+        assert_eq!(with(most).descriptors.len(), 1);
+        assert_eq!(with(most + 1).malformed, 1);
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub enum Attached {
 }
 
 impl RegistryClient {
-    /// Attaches to an image: both blobs at once, then the manifest, then, where the registry did not
+    /// Attaches to an image, in its own repository or in the one for signatures: both blobs at once, then the manifest, then, where the registry did not
     /// confirm the subject, the fallback tag. Repeating it is harmless, and repairs a list that lost
     /// the entry.
     ///
@@ -48,6 +48,7 @@ impl RegistryClient {
         subject: &DigestReference,
         attachment: &Attachment,
     ) -> Result<Attached, RegistryError> {
+        let subject = &self.in_signature_repository(subject);
         let repository = subject.repository();
         let manifest = &attachment.manifest;
         let mut looks = 0;
@@ -81,6 +82,7 @@ impl RegistryClient {
         subject: &DigestReference,
         manifests: &[Descriptor],
     ) -> Result<Attached, RegistryError> {
+        let subject = &self.in_signature_repository(subject);
         let mut missing = None;
         // Some registries have the API and do not confirm. Readers will ask the API there, so an
         // entry under the fallback tag would not be seen.

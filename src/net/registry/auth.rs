@@ -20,10 +20,11 @@ use url::{Host, Url};
 use super::challenge::Challenge;
 use super::error::RegistryError;
 use super::reference::Repository;
+use super::transport::Transport;
 use crate::crypto::Secret;
 use crate::host::registry_auth::{Credential, RegistryAuth};
 use crate::net::error::{NetError, redacted};
-use crate::net::http::{HttpClient, Reply, Request, is_loopback, secret_header};
+use crate::net::http::{Reply, Request, is_loopback, secret_header};
 
 const SERVICE: &str = "registry token service";
 
@@ -52,7 +53,7 @@ impl Access {
 /// Answers challenges and keeps what it got for it.
 #[derive(Debug)]
 pub(super) struct Authorizer {
-    http: HttpClient,
+    transport: Transport,
     auth: RegistryAuth,
     allow_http: bool,
     trusted_realms: Vec<String>,
@@ -84,13 +85,13 @@ struct TokenReply {
 
 impl Authorizer {
     pub(super) fn new(
-        http: HttpClient,
+        transport: Transport,
         auth: RegistryAuth,
         allow_http: bool,
         trusted_realms: Vec<String>,
     ) -> Self {
         Authorizer {
-            http,
+            transport,
             auth,
             allow_http,
             trusted_realms,
@@ -241,7 +242,7 @@ impl Authorizer {
                 }
             }
         };
-        let reply = self.http.send(request).await?;
+        let reply = self.transport.send(origin, request).await?;
         if matches!(reply.status.as_u16(), 400 | 401 | 403) {
             let message = match reply.error() {
                 NetError::Status { message, .. } => message,

@@ -7,6 +7,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use url::Url;
 
 use super::auth::Access;
+use super::caps::Cap;
 use super::client::RegistryClient;
 use super::error::RegistryError;
 use super::reference::Repository;
@@ -22,7 +23,7 @@ impl RegistryClient {
     /// Fetches a blob of at most `limit` bytes, one request; size and digest must be as described.
     ///
     /// # Errors
-    /// [`RegistryError::TooLarge`] before anything is asked, if the descriptor says so;
+    /// [`RegistryError::OverCap`] before anything is asked, if the descriptor says so;
     /// [`RegistryError::SizeMismatch`], [`RegistryError::DigestMismatch`],
     /// [`RegistryError::NotFound`], [`RegistryError::Denied`], [`RegistryError::Net`].
     pub async fn blob(
@@ -33,7 +34,12 @@ impl RegistryClient {
     ) -> Result<Bytes, RegistryError> {
         const WHAT: &str = "blob";
         if descriptor.size > limit {
-            return Err(RegistryError::TooLarge { what: WHAT, limit });
+            return Err(RegistryError::OverCap {
+                cap: Cap::Attachment,
+                what: WHAT,
+                limit,
+                found: Some(descriptor.size),
+            });
         }
         let wrong_size = |found| RegistryError::SizeMismatch {
             what: WHAT,

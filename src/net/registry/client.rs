@@ -11,7 +11,8 @@ use super::RegistryOptions;
 use super::auth::{Access, Authorizer};
 use super::challenge::challenges;
 use super::error::RegistryError;
-use super::reference::Repository;
+use super::reference::{DigestReference, Repository};
+use super::transport::Transport;
 use crate::host::registry_auth::RegistryAuth;
 use crate::net::error::{NetError, redacted};
 use crate::net::http::{HttpClient, Method, Reply, Request, RetryPolicy, is_loopback, same_origin};
@@ -27,7 +28,7 @@ const MAX_REDIRECTS: usize = 5;
 pub struct RegistryClient(Arc<Inner>);
 
 struct Inner {
-    http: HttpClient,
+    transport: Transport,
     options: RegistryOptions,
     authorizer: Authorizer,
     /// Scheme of hosts where it had to be found out.
@@ -43,14 +44,15 @@ impl fmt::Debug for RegistryClient {
 impl RegistryClient {
     /// Makes a client; nothing is read or opened yet.
     pub fn new(http: HttpClient, auth: RegistryAuth, options: RegistryOptions) -> Self {
+        let transport = Transport::new(http, options.tls.as_ref());
         RegistryClient(Arc::new(Inner {
             authorizer: Authorizer::new(
-                http.clone(),
+                transport.clone(),
                 auth,
                 options.allow_http,
                 options.trusted_realms.clone(),
             ),
-            http,
+            transport,
             options,
             schemes: Mutex::default(),
         }))
@@ -59,6 +61,18 @@ impl RegistryClient {
     /// Returns the options it was made with.
     pub fn options(&self) -> &RegistryOptions {
         &self.0.options
+    }
+
+    /// Returns the repository in which what is attached to images of this one is kept: all that is attached,
+    /// looked for, listed and fetched is there. It is the image's own unless the user named another.
+    pub fn signatures_of(&self, repository: &Repository) -> Repository {
+        let other = self.0.options.signature_repository.as_ref();
+        other.unwrap_or(repository).clone()
+    }
+
+    /// Names a digest in the repository where what is attached to it is kept.
+    pub(super) fn in_signature_repository(&self, subject: &DigestReference) -> DigestReference {
+        DigestReference::new(self.signatures_of(subject.repository()), subject.digest())
     }
 
     /// Returns the URL of something in a repository; `path` starts after the repository's name.
@@ -84,41 +98,39 @@ impl RegistryClient {
     }
 
     /// HTTP on loopback, HTTPS elsewhere. Where plain HTTP is allowed, HTTPS is tried first, once, so
-    /// that allowing it for one registry does not expose the credentials of the others.
-    async fn origin(&self, repository: &Repository) -> Result<Url, RegistryError> {
-        if repository.is_loopback() {
-            return repository.origin("http");
+    /// that allowing it for one registry does not expose the credentials of the others. On loopback it is tried
+    /// where the user said something about TLS, and plain HTTP is not where that says that TLS is wanted.
+    pub(super) async fn origin(&self, repository: &Repository) -> Result<Url, RegistryError> {
+        let (http, https) = (repository.origin("http")?, repository.origin("https")?);
+        match (repository.is_loopback(), &self.0.options.tls) {
+            (true, None) => return Ok(http),
+            (true, Some(tls)) if tls.required => return Ok(https),
+            (true, Some(_)) => {}
+            (false, _) if !self.0.options.allow_http => return Ok(https),
+            (false, _) => {}
         }
-        let https = repository.origin("https")?;
-        if !self.0.options.allow_http {
-            return Ok(https);
-        }
-        let known = {
-            let schemes = self
-                .0
+        let schemes = || {
+            self.0
                 .schemes
                 .lock()
-                .expect("nothing panics while holding it");
-            schemes.get(repository.host()).copied()
+                .expect("nothing panics while holding it")
         };
-        let scheme = match known {
-            Some(scheme) => scheme,
-            None => {
-                let probe = self
-                    .request(Method::GET, https.join("/v2/").unwrap_or(https))
-                    .retry(RetryPolicy::Never);
-                let found = match self.0.http.send(probe).await {
-                    Err(NetError::Unreachable { .. }) => "http",
-                    _ => "https",
-                };
-                let mut schemes = self
-                    .0
-                    .schemes
-                    .lock()
-                    .expect("nothing panics while holding it");
-                *schemes.entry(repository.host().to_owned()).or_insert(found)
-            }
+        let known = schemes().get(repository.host()).copied();
+        if let Some(scheme) = known {
+            return repository.origin(scheme);
+        }
+        let probe = self
+            .request(Method::GET, https.join("/v2/").unwrap_or(https.clone()))
+            .retry(RetryPolicy::Never);
+        let found = match self.0.transport.send(&https, probe).await {
+            // A certificate is what only a host that speaks TLS has: one that is not believed is no reason to go
+            // on without.
+            Err(NetError::Unreachable { cause, .. }) if !is_about_certificate(&cause) => "http",
+            _ => "https",
         };
+        let scheme = *schemes()
+            .entry(repository.host().to_owned())
+            .or_insert(found);
         repository.origin(scheme)
     }
 
@@ -139,7 +151,7 @@ impl RegistryClient {
                 self.send_authorized(&origin, repository, access, &request)
                     .await?
             } else {
-                self.0.http.send(request.clone()).await?
+                self.0.transport.send(&origin, request.clone()).await?
             };
             if matches!(reply.status.as_u16(), 401 | 403) {
                 return Err(RegistryError::Denied {
@@ -180,7 +192,7 @@ impl RegistryClient {
         let mut header = authorizer.at_hand(origin, repository, access);
         // Twice: a kept token may have been refused, and the answer to that may be too.
         for _ in 0..2 {
-            let reply = self.send_with(request, header.clone()).await?;
+            let reply = self.send_with(origin, request, header.clone()).await?;
             if reply.status.as_u16() != 401 {
                 return Ok(reply);
             }
@@ -194,11 +206,12 @@ impl RegistryClient {
                     .await?,
             );
         }
-        Ok(self.send_with(request, header).await?)
+        Ok(self.send_with(origin, request, header).await?)
     }
 
     async fn send_with(
         &self,
+        origin: &Url,
         request: &Request,
         header: Option<reqwest::header::HeaderValue>,
     ) -> Result<Reply, NetError> {
@@ -206,7 +219,7 @@ impl RegistryClient {
         if let Some(value) = header {
             request.headers.insert(AUTHORIZATION, value);
         }
-        self.0.http.send(request).await
+        self.0.transport.send(origin, request).await
     }
 
     /// Returns where a `Location` leads, if it may be followed from `from`.
@@ -225,6 +238,11 @@ impl RegistryClient {
         check_step(what, from, &to)?;
         Ok(to)
     }
+}
+
+/// Returns whether a connection broke over the server's certificate, by the words of the TLS library.
+pub(super) fn is_about_certificate(cause: &str) -> bool {
+    cause.contains("peer certificate")
 }
 
 /// Refuses steps that leave HTTPS, or that lead from elsewhere to this machine.

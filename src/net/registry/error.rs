@@ -1,5 +1,7 @@
 //! What can go wrong with a registry.
 
+use super::caps::Cap;
+use super::client::is_about_certificate;
 use crate::crypto::Digest;
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::format::oci::OciError;
@@ -111,6 +113,18 @@ pub enum RegistryError {
         /// The cap in bytes.
         limit: u64,
     },
+    /// A cap that the user may raise is exceeded.
+    #[error("{what} exceeds {limit} {}", cap.unit())]
+    OverCap {
+        /// The cap.
+        cap: Cap,
+        /// What exceeds it.
+        what: &'static str,
+        /// Its value, in its unit.
+        limit: u64,
+        /// What was found, in the same unit; `None` if it was not read to its end.
+        found: Option<u64>,
+    },
     /// There are more objects than are looked at.
     #[error("more than {limit} {what}")]
     TooMany {
@@ -167,7 +181,8 @@ impl Diagnostic for RegistryError {
             RegistryError::ForeignRealm { .. } => "registry-realm-foreign",
             RegistryError::Unfollowed { .. } => "registry-location-refused",
             RegistryError::TooLarge { .. } => "registry-object-too-large",
-            RegistryError::TooMany { .. } => "registry-too-many",
+            RegistryError::OverCap { cap, .. } if cap.is_of_object() => "registry-object-too-large",
+            RegistryError::OverCap { .. } | RegistryError::TooMany { .. } => "registry-too-many",
             RegistryError::FallbackContended { .. } => "registry-fallback-contended",
             RegistryError::NotListed { .. } => "registry-referrer-not-listed",
             RegistryError::DeletionDisabled { .. } => "registry-deletion-disabled",
@@ -189,6 +204,7 @@ impl Diagnostic for RegistryError {
             | RegistryError::MediaTypeMismatch { .. }
             | RegistryError::Unfollowed { .. }
             | RegistryError::TooLarge { .. }
+            | RegistryError::OverCap { .. }
             | RegistryError::TooMany { .. } => Exit::BadReply,
             RegistryError::FallbackContended { .. } | RegistryError::NotListed { .. } => {
                 Exit::ServiceFailed
@@ -242,6 +258,18 @@ impl Diagnostic for RegistryError {
                 }
                 details
             }
+            RegistryError::OverCap {
+                cap, limit, found, ..
+            } => vec![
+                ("cap", format!("{} {limit}", cap.flag())),
+                (
+                    "found",
+                    match found {
+                        Some(found) => format!("{found} {}", cap.unit()),
+                        None => "more".to_owned(),
+                    },
+                ),
+            ],
             RegistryError::ForeignRealm { rule, .. } => vec![("rule", (*rule).to_owned())],
             RegistryError::Unfollowed { from, to, rule, .. } => vec![
                 ("from", from.clone()),
@@ -263,12 +291,23 @@ impl Diagnostic for RegistryError {
                 with_credentials: false,
                 ..
             } => Some(
-                "no credentials are known for this registry; log in with docker or podman"
+                "no credentials are known for this registry; see keyless login"
                     .to_owned(),
             ),
             RegistryError::Denied { .. } => Some(
-                "the stored credentials were refused or do not allow this; log in again".to_owned(),
+                "the credentials were refused or do not allow this; log in again".to_owned(),
             ),
+            RegistryError::OverCap { cap, .. } => {
+                Some(format!("a larger {} lets it through", cap.flag()))
+            }
+            RegistryError::Net(NetError::Unreachable { cause, .. })
+                if is_about_certificate(cause) =>
+            {
+                Some(
+                    "--registry-cacert FILE names the authority of the registry's certificate"
+                        .to_owned(),
+                )
+            }
             RegistryError::FallbackContended { .. } => Some(
                 "the registry has no referrers API and others write to the same tag; the signature \
                  is stored, `keyless attach bundle` lists it again"

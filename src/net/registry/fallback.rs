@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use reqwest::header::{CONTENT_TYPE, ETAG, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 
 use super::auth::Access;
+use super::caps::Cap;
 use super::client::RegistryClient;
 use super::error::RegistryError;
 use super::reference::DigestReference;
@@ -57,7 +58,7 @@ impl RegistryClient {
     ///
     /// # Errors
     /// [`RegistryError::FallbackContended`] if the entry did not stay within the deadline;
-    /// [`RegistryError::TooMany`] if the index is full; [`RegistryError::Document`] if the tag points
+    /// [`RegistryError::OverCap`] if the index is full; [`RegistryError::Document`] if the tag points
     /// to something else; [`RegistryError::Denied`], [`RegistryError::Net`].
     pub async fn list_in_fallback(
         &self,
@@ -77,6 +78,7 @@ impl RegistryClient {
         subject: &DigestReference,
         entries: &[Descriptor],
     ) -> Result<FallbackWritten, RegistryError> {
+        let subject = &self.in_signature_repository(subject);
         let started = Instant::now();
         let deadline = self.options().fallback_deadline;
         let mut writes = 0;
@@ -150,12 +152,7 @@ impl RegistryClient {
             if !added {
                 continue;
             }
-            if seen.index.len() > self.options().limits.referrers {
-                return Err(RegistryError::TooMany {
-                    what: "entries in the fallback index",
-                    limit: self.options().limits.referrers,
-                });
-            }
+            self.check_room(&seen.index)?;
             writes += 1;
             let outcome = self.write(subject, &seen, conditional).await;
             write_took = seen.asked.elapsed().min(Duration::from_secs(2));
@@ -175,6 +172,27 @@ impl RegistryClient {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Refuses to write an index that readers with the same caps would not read.
+    pub(super) fn check_room(&self, index: &ReferrersIndex) -> Result<(), RegistryError> {
+        const WHAT: &str = "index under the fallback tag";
+        let limits = self.options().limits;
+        let over = |cap, limit, found| RegistryError::OverCap {
+            cap,
+            what: WHAT,
+            limit,
+            found: Some(found),
+        };
+        let (limit, entries) = (limits.referrers as u64, index.len() as u64);
+        if entries > limit {
+            return Err(over(Cap::Referrers, limit, entries));
+        }
+        let bytes = index.encode().len() as u64;
+        if bytes > limits.manifest {
+            return Err(over(Cap::Manifest, limits.manifest, bytes));
+        }
+        Ok(())
     }
 
     pub(super) async fn look(&self, subject: &DigestReference) -> Result<Seen, RegistryError> {

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
 
 use super::auth::Access;
+use super::caps::Cap;
 use super::client::RegistryClient;
 use super::error::RegistryError;
 use super::reference::{DigestReference, ImageReference, Repository, Target};
@@ -50,7 +51,7 @@ impl RegistryClient {
     /// # Errors
     /// [`RegistryError::NoSuchImage`]; [`RegistryError::DigestMismatch`] if the bytes have another
     /// digest than was asked for or announced; [`RegistryError::Denied`],
-    /// [`RegistryError::TooLarge`], [`RegistryError::Document`], [`RegistryError::Net`].
+    /// [`RegistryError::OverCap`], [`RegistryError::Document`], [`RegistryError::Net`].
     pub async fn resolve(
         &self,
         reference: &ImageReference,
@@ -76,9 +77,11 @@ impl RegistryClient {
         descriptor: &Descriptor,
     ) -> Result<FetchedManifest, RegistryError> {
         if descriptor.size > self.options().limits.manifest {
-            return Err(RegistryError::TooLarge {
+            return Err(RegistryError::OverCap {
+                cap: Cap::Manifest,
                 what: "manifest",
                 limit: self.options().limits.manifest,
+                found: Some(descriptor.size),
             });
         }
         let target = Target::Digest(descriptor.digest);
@@ -112,9 +115,11 @@ impl RegistryClient {
             .header(ACCEPT, HeaderValue::from_static(ACCEPTED));
         let reply = match self.send(repository, Access::Pull, request).await {
             Err(RegistryError::Net(NetError::TooLarge { limit, .. })) => {
-                return Err(RegistryError::TooLarge {
+                return Err(RegistryError::OverCap {
+                    cap: Cap::Manifest,
                     what: "manifest",
                     limit,
+                    found: None,
                 });
             }
             other => other?,
@@ -230,7 +235,7 @@ pub(super) fn check_digest(target: &Target, reply: &Reply) -> Result<Digest, Reg
         .unwrap_or_else(|| Digest::sha256(&reply.body)))
 }
 
-fn check(
+pub(super) fn check(
     repository: &Repository,
     target: &Target,
     reply: Reply,

@@ -13,6 +13,7 @@
 mod attach;
 mod auth;
 mod blobs;
+mod caps;
 mod challenge;
 mod client;
 mod delete;
@@ -21,13 +22,16 @@ mod fallback;
 mod manifests;
 pub mod reference;
 mod referrers;
+mod tagged;
 mod tags;
 mod transfer;
+mod transport;
 mod unlist;
 
 use std::time::Duration;
 
 pub use attach::{Attached, Attachment};
+pub use caps::{Cap, RegistryLimits};
 pub use client::RegistryClient;
 pub use error::RegistryError;
 pub use fallback::FallbackWritten;
@@ -35,6 +39,7 @@ pub use manifests::{FetchedManifest, PushedManifest};
 pub use reference::{DigestReference, ImageReference, Repository, Target};
 pub use referrers::{Cut, Referrers, ReferrersSource};
 pub use transfer::{ContentError, Pieces, Pushed, file_pieces};
+pub use transport::RegistryTls;
 pub use unlist::Unlisted;
 
 /// How the client treats registries; the same for all of them.
@@ -44,6 +49,10 @@ pub struct RegistryOptions {
     pub limits: RegistryLimits,
     /// Allows plain HTTP to hosts that are not loopback, where HTTPS does not answer.
     pub allow_http: bool,
+    /// TLS of the registries' own hosts; the system's if `None`.
+    pub tls: Option<RegistryTls>,
+    /// The repository in which everything that is attached is kept, and looked for; that of the image if `None`.
+    pub signature_repository: Option<Repository>,
     /// Hosts whose token services may receive credentials of any registry that names them, beyond
     /// the registry's own host and site.
     pub trusted_realms: Vec<String>,
@@ -58,36 +67,11 @@ impl Default for RegistryOptions {
         RegistryOptions {
             limits: RegistryLimits::default(),
             allow_http: false,
+            tls: None,
+            signature_repository: None,
             trusted_realms: Vec::new(),
             timeout: Duration::from_secs(60),
             fallback_deadline: Duration::from_secs(60),
-        }
-    }
-}
-
-/// Caps on what a registry may make us read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RegistryLimits {
-    /// A manifest, an index, or one page of referrers, in bytes. 4 MiB is what distribution-spec
-    /// ("Pushing Manifests") asks registries to accept, so no honest document is larger.
-    pub manifest: u64,
-    /// A bundle, in bytes: a bundle with its certificate, proofs and timestamps has about 10 KiB, the
-    /// rest is room for an attestation's payload. cosign has no cap here and took 703 MB.
-    pub bundle: u64,
-    /// Referrers of one image that are looked at; cosign caps the layers of its older format at the
-    /// same number.
-    pub referrers: usize,
-    /// Pages of referrers of one image. Registries that paginate serve 100 and more per page.
-    pub pages: usize,
-}
-
-impl Default for RegistryLimits {
-    fn default() -> Self {
-        RegistryLimits {
-            manifest: 4 * 1024 * 1024,
-            bundle: 8 * 1024 * 1024,
-            referrers: 1000,
-            pages: 16,
         }
     }
 }

@@ -3,14 +3,19 @@
 //! The list is a hint for what to fetch and proves nothing. An empty list is only returned when the
 //! registry said so; every error stays an error.
 
+use std::collections::HashSet;
+use std::time::Instant;
+
 use reqwest::header::{ACCEPT, HeaderMap, HeaderValue, LINK};
 use url::Url;
 
 use super::auth::Access;
+use super::caps::{Cap, RegistryLimits};
 use super::client::RegistryClient;
 use super::error::RegistryError;
 use super::manifests::check_digest;
 use super::reference::{DigestReference, Target};
+use crate::crypto::Digest;
 use crate::format::oci::{Descriptor, OCI_INDEX, ReferrersIndex, fallback_tag};
 use crate::net::error::{NetError, redacted};
 use crate::net::http::{Method, Reply, same_origin};
@@ -41,45 +46,83 @@ pub struct Referrers {
 /// Why a list was not read to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cut {
-    what: &'static str,
-    limit: usize,
+    cap: Cap,
+    limit: u64,
+    found: Option<u64>,
 }
 
 impl Referrers {
-    fn new(source: ReferrersSource) -> Self {
-        Referrers {
-            descriptors: Vec::new(),
-            source,
-            malformed: 0,
-            cut: None,
-        }
-    }
-
     /// Returns the error for a list that was not read to its end. A verifier that found nothing good
     /// in the part it read must report this, never "no signature".
     pub fn too_many(&self) -> Option<RegistryError> {
         self.cut
-            .map(|Cut { what, limit }| RegistryError::TooMany { what, limit })
+            .map(|Cut { cap, limit, found }| RegistryError::OverCap {
+                cap,
+                what: "list of referrers",
+                limit,
+                found,
+            })
+    }
+}
+
+/// A list while it is read, within its caps.
+struct Listing {
+    limits: RegistryLimits,
+    started: Instant,
+    seen: HashSet<Digest>,
+    /// Entries looked at, readable or not, and the memory that the readable ones take.
+    entries: usize,
+    bytes: u64,
+    read: Referrers,
+}
+
+impl Listing {
+    fn new(source: ReferrersSource, limits: RegistryLimits) -> Self {
+        Listing {
+            limits,
+            started: Instant::now(),
+            seen: HashSet::new(),
+            entries: 0,
+            bytes: 0,
+            read: Referrers {
+                descriptors: Vec::new(),
+                source,
+                malformed: 0,
+                cut: None,
+            },
+        }
     }
 
-    fn take(&mut self, index: &ReferrersIndex, limit: usize) {
-        let listed = index.list(limit.saturating_sub(self.descriptors.len() + self.malformed));
-        self.malformed += listed.malformed;
-        for descriptor in listed.descriptors {
-            if !self
-                .descriptors
-                .iter()
-                .any(|d| d.digest == descriptor.digest)
-            {
-                self.descriptors.push(descriptor);
+    /// Adds a page; says whether more may be read.
+    fn take(&mut self, index: &ReferrersIndex) -> bool {
+        let listed = self.entries + index.len();
+        for entry in index.descriptors() {
+            if self.entries >= self.limits.referrers {
+                break;
+            }
+            self.entries += 1;
+            match entry {
+                Some(descriptor) if self.seen.insert(descriptor.digest) => {
+                    self.bytes += descriptor.footprint() as u64;
+                    if self.bytes > self.limits.list {
+                        return self.cut(Cap::List, self.limits.list, None);
+                    }
+                    self.read.descriptors.push(descriptor);
+                }
+                Some(_) => {}
+                None => self.read.malformed += 1,
             }
         }
-        if listed.beyond > 0 {
-            self.cut = Some(Cut {
-                what: "referrers",
-                limit,
-            });
+        if listed > self.limits.referrers {
+            let limit = self.limits.referrers as u64;
+            return self.cut(Cap::Referrers, limit, Some(listed as u64));
         }
+        true
+    }
+
+    fn cut(&mut self, cap: Cap, limit: u64, found: Option<u64>) -> bool {
+        self.read.cut = Some(Cut { cap, limit, found });
+        false
     }
 }
 
@@ -92,7 +135,7 @@ impl RegistryClient {
     ///
     /// # Errors
     /// [`RegistryError::Denied`], [`RegistryError::Unfollowed`] for a next page elsewhere,
-    /// [`RegistryError::TooLarge`], [`RegistryError::Document`], [`RegistryError::Net`].
+    /// [`RegistryError::OverCap`], [`RegistryError::Document`], [`RegistryError::Net`].
     pub async fn referrers(
         &self,
         subject: &DigestReference,
@@ -114,6 +157,7 @@ impl RegistryClient {
         artifact_type: Option<&str>,
     ) -> Result<Option<Referrers>, RegistryError> {
         let limits = self.options().limits;
+        let subject = &self.in_signature_repository(subject);
         let repository = subject.repository();
         let mut url = self
             .url(repository, &format!("referrers/{}", subject.digest()))
@@ -122,7 +166,7 @@ impl RegistryClient {
             url.query_pairs_mut()
                 .append_pair("artifactType", artifact_type);
         }
-        let mut referrers = Referrers::new(ReferrersSource::Api);
+        let mut listing = Listing::new(ReferrersSource::Api, limits);
         for page in 0..limits.pages {
             let request = self
                 .request(Method::GET, url.clone())
@@ -135,25 +179,29 @@ impl RegistryClient {
                 return Err(reply.error().into());
             }
             let index =
-                ReferrersIndex::parse(&reply.body).map_err(|cause| RegistryError::Document {
-                    what: "list of referrers",
-                    reference: subject.to_string(),
-                    cause,
+                ReferrersIndex::parse_up_to(&reply.body, limits.referrers).map_err(|cause| {
+                    RegistryError::Document {
+                        what: "list of referrers",
+                        reference: subject.to_string(),
+                        cause,
+                    }
                 })?;
-            referrers.take(&index, limits.referrers);
-            if referrers.cut.is_some() {
-                return Ok(Some(referrers));
+            if !listing.take(&index) {
+                return Ok(Some(listing.read));
             }
             let Some(next) = next_page(&reply.headers) else {
-                return Ok(Some(referrers));
+                return Ok(Some(listing.read));
             };
             url = join_page(&url, &next, &reply)?;
+            let took = listing.started.elapsed();
+            if took > limits.listing {
+                let (limit, took) = (limits.listing.as_secs(), took.as_secs());
+                listing.cut(Cap::Listing, limit, Some(took));
+                return Ok(Some(listing.read));
+            }
         }
-        referrers.cut = Some(Cut {
-            what: "pages of referrers",
-            limit: limits.pages,
-        });
-        Ok(Some(referrers))
+        listing.cut(Cap::Pages, limits.pages as u64, None);
+        Ok(Some(listing.read))
     }
 
     /// Reads the index under the fallback tag; empty if there is no such tag.
@@ -165,14 +213,15 @@ impl RegistryClient {
         &self,
         subject: &DigestReference,
     ) -> Result<Referrers, RegistryError> {
-        let mut referrers = Referrers::new(ReferrersSource::FallbackTag);
+        let mut listing = Listing::new(ReferrersSource::FallbackTag, self.options().limits);
+        let subject = &self.in_signature_repository(subject);
         if let Some((index, _)) = self.fallback_index(subject).await? {
-            referrers.take(&index, self.options().limits.referrers);
+            listing.take(&index);
         }
-        Ok(referrers)
+        Ok(listing.read)
     }
 
-    /// Reads the index under the fallback tag, with the reply it came in.
+    /// Reads the index under the fallback tag in the subject's own repository, with the reply it came in.
     pub(super) async fn fallback_index(
         &self,
         subject: &DigestReference,
@@ -183,8 +232,8 @@ impl RegistryClient {
             return Ok(None);
         };
         check_digest(&target, &reply)?;
-        let index =
-            ReferrersIndex::parse(&reply.body).map_err(|cause| RegistryError::Document {
+        let index = ReferrersIndex::parse_up_to(&reply.body, self.options().limits.referrers)
+            .map_err(|cause| RegistryError::Document {
                 what: "index under the fallback tag",
                 reference: format!("{}:{target}", subject.repository()),
                 cause,
@@ -195,9 +244,11 @@ impl RegistryClient {
 
 fn too_large_page(reply: Result<Reply, RegistryError>) -> Result<Reply, RegistryError> {
     match reply {
-        Err(RegistryError::Net(NetError::TooLarge { limit, .. })) => Err(RegistryError::TooLarge {
+        Err(RegistryError::Net(NetError::TooLarge { limit, .. })) => Err(RegistryError::OverCap {
+            cap: Cap::Manifest,
             what: "list of referrers",
             limit,
+            found: None,
         }),
         other => other,
     }
