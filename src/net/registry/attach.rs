@@ -84,6 +84,7 @@ impl RegistryClient {
         subject: &DigestReference,
         manifests: &[Descriptor],
     ) -> Result<Attached, RegistryError> {
+        let subject = &self.in_signature_repository(subject);
         let mut missing = None;
         // Some registries have the API and do not confirm. Readers will ask the API there, so an
         // entry under the fallback tag would not be seen.
