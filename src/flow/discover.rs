@@ -232,11 +232,11 @@ async fn fetch<T>(
     let layer = manifest.bundle_layer().ok_or(FindError::NotABundle)?;
     let limit = registry.options().limits.bundle;
     if layer.size <= limit
-        && spent.fetch_add(layer.size, Ordering::Relaxed) + layer.size > IMAGE_BUDGET
+        && spent.fetch_add(layer.size, Ordering::Relaxed) + layer.size > IMAGE_BUDGET.max(2 * limit)
     {
         return Err(RegistryError::TooMany {
             what: "bytes of bundles",
-            limit: IMAGE_BUDGET as usize,
+            limit: IMAGE_BUDGET.max(2 * limit) as usize,
         }
         .into());
     }
@@ -244,7 +244,7 @@ async fn fetch<T>(
     // Never closed; were it, going on without a permit would only take more memory.
     let _permit = budget.0.acquire_many(units).await;
     let json = registry.blob(image.repository(), layer, limit).await?;
-    let bundle = Bundle::parse(&json)?;
+    let bundle = Bundle::parse_bounded(&json, json.len())?;
     if bundle.version < BundleVersion::V03 {
         return Err(FindError::NotABundle);
     }

@@ -2,6 +2,9 @@
 //! report progress as events and print nothing.
 
 pub mod attach;
+pub mod attest;
+pub mod attest_blob;
+pub mod attest_image;
 pub mod author;
 pub mod demo;
 pub mod discover;
@@ -16,6 +19,7 @@ pub mod sign;
 pub mod sign_blob;
 pub mod sign_image;
 pub mod trust;
+pub mod verify_attestation;
 pub mod verify_blob;
 pub mod verify_blob_rules;
 pub mod verify_image;

@@ -179,7 +179,7 @@ pub async fn sign_images(
 }
 
 /// Looks an image up, once; what it points to now is what will be signed. Each digest is signed once.
-async fn resolve(
+pub(super) async fn resolve(
     registry: &RegistryClient,
     reference: &ImageReference,
     recursive: bool,

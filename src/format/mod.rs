@@ -10,6 +10,7 @@ pub mod identity_token;
 pub mod limits;
 pub mod log_entry;
 pub mod oci;
+pub mod predicate;
 pub mod protojson;
 pub mod sct;
 pub mod statement;

@@ -1,10 +1,12 @@
 //! What was signed: the signature itself, and that it is about the artifact (spec 07 §5 B, H, I).
 
+use bytes::Bytes;
+
 use crate::crypto::key::KeyKind;
 use crate::crypto::{Digest, HashAlgorithm, PublicKey};
 use crate::format::bundle::Content;
 use crate::format::dsse::IN_TOTO_PAYLOAD_TYPE;
-use crate::format::statement::Statement;
+use crate::format::statement::{Statement, raw_predicate};
 use crate::verify::VerifyError;
 use crate::verify::explain::{self, Trail};
 
@@ -86,6 +88,7 @@ pub fn needed_hashes(content: &Content, key: KeyKind) -> Vec<HashAlgorithm> {
 pub struct VerifiedSignature {
     signed_digest: Digest,
     statement: Option<Statement>,
+    payload: Option<Bytes>,
     payload_digest: Option<Digest>,
 }
 
@@ -98,6 +101,16 @@ impl VerifiedSignature {
     /// Returns the statement of an envelope.
     pub fn statement(&self) -> Option<&Statement> {
         self.statement.as_ref()
+    }
+
+    /// Returns the exact bytes of the statement.
+    pub fn payload(&self) -> Option<&Bytes> {
+        self.payload.as_ref()
+    }
+
+    /// Returns the statement's predicate, byte for byte as it was signed.
+    pub fn predicate(&self) -> Option<&str> {
+        self.payload.as_deref().and_then(raw_predicate)
     }
 
     /// Returns the digest of an envelope's payload under an algorithm; SHA-256 is the only one that
@@ -139,6 +152,7 @@ pub(super) fn verify_signature(
             Ok(VerifiedSignature {
                 signed_digest,
                 statement: None,
+                payload: None,
                 payload_digest: None,
             })
         }
@@ -181,6 +195,7 @@ pub(super) fn verify_signature(
             Ok(VerifiedSignature {
                 signed_digest,
                 statement: Some(statement),
+                payload: Some(envelope.payload.clone()),
                 payload_digest: Some(Digest::sha256(&envelope.payload)),
             })
         }
