@@ -14,7 +14,9 @@ use crate::format::identity_token::DEFAULT_AUDIENCE;
 use crate::host::files::FileError;
 use crate::host::registry_auth::RegistryAuth;
 use crate::net::HttpClient;
-use crate::net::registry::{ImageReference, RegistryClient, RegistryError, RegistryOptions};
+use crate::net::registry::{
+    ImageReference, RegistryClient, RegistryError, RegistryLimits, RegistryOptions,
+};
 use crate::verify::policy::PatternError;
 
 /// A combination of arguments that cannot be carried out.
@@ -240,7 +242,13 @@ pub(crate) struct RegistryArguments {
 impl RegistryArguments {
     /// Makes a client; nothing is opened yet.
     pub fn client(&self, http: &HttpClient) -> RegistryClient {
+        self.client_within(http, RegistryLimits::default())
+    }
+
+    /// Makes a client that reads no more than these limits.
+    pub fn client_within(&self, http: &HttpClient, limits: RegistryLimits) -> RegistryClient {
         let options = RegistryOptions {
+            limits,
             allow_http: self.allow_http_registry,
             ..RegistryOptions::default()
         };

@@ -1,25 +1,12 @@
-//! `keyless verify-attestation` and `keyless verify-blob-attestation`: whom to expect of attestations of one
-//! type, and who claims to have made them. The verdicts are those of `verify_image` and `verify_blob`.
+//! `keyless verify-attestation` where nobody is expected: who claims to have attested. The verdicts are those
+//! of `verify_image`.
 
 use crate::flow::discover::{Budget, discover_wanted};
 use crate::flow::verify_image::pin;
-use crate::format::bundle::KeyMaterial;
+use crate::format::bundle::{Content, KeyMaterial};
 use crate::format::certificate_identity::CertificateIdentity;
+use crate::format::statement::Statement;
 use crate::net::registry::{ImageReference, RegistryClient, RegistryError};
-use crate::verify::policy_file::{Expectation, PolicyFile};
-use crate::verify::{Policy, PredicateChecks};
-
-/// Expects attestations of a type by the rules of a policy file, and of one policy otherwise.
-pub fn expectation(
-    whom: Result<Policy, PolicyFile>,
-    predicate_type: &str,
-    checks: PredicateChecks,
-) -> Expectation {
-    match whom {
-        Ok(policy) => policy.with_predicate_checks(checks).into(),
-        Err(rules) => Expectation::Rules(rules.for_attestations(predicate_type, &checks)),
-    }
-}
 
 /// Says who claims to have attested something of this type about an image, for people who have not said whom
 /// they expect. Nothing is verified.
@@ -35,9 +22,14 @@ pub async fn claimed_attesters(
     let budget = Budget::default();
     let wanted = [predicate_type];
     let discovery = discover_wanted(registry, &image, &budget, &wanted, |found| {
+        let Content::DsseEnvelope(envelope) = &found.bundle.content else {
+            return None;
+        };
+        let statement = Statement::parse(&envelope.payload).ok();
+        let is_wanted = statement.is_some_and(|s| s.predicate_type == predicate_type);
         match &found.bundle.key_material {
-            KeyMaterial::Certificate(leaf) => CertificateIdentity::of(leaf).ok(),
-            KeyMaterial::PublicKey { .. } => None,
+            KeyMaterial::Certificate(leaf) if is_wanted => CertificateIdentity::of(leaf).ok(),
+            _ => None,
         }
     })
     .await?;

@@ -89,6 +89,7 @@ pub struct VerifiedSignature {
     signed_digest: Digest,
     statement: Option<Statement>,
     payload: Option<Bytes>,
+    bytes: Vec<u8>,
     payload_digest: Option<Digest>,
 }
 
@@ -101,6 +102,11 @@ impl VerifiedSignature {
     /// Returns the statement of an envelope.
     pub fn statement(&self) -> Option<&Statement> {
         self.statement.as_ref()
+    }
+
+    /// Returns the signature's bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// Returns the exact bytes of the statement.
@@ -153,6 +159,7 @@ pub(super) fn verify_signature(
                 signed_digest,
                 statement: None,
                 payload: None,
+                bytes: signature.clone(),
                 payload_digest: None,
             })
         }
@@ -196,6 +203,7 @@ pub(super) fn verify_signature(
                 signed_digest,
                 statement: Some(statement),
                 payload: Some(envelope.payload.clone()),
+                bytes: envelope.signature.clone(),
                 payload_digest: Some(Digest::sha256(&envelope.payload)),
             })
         }
