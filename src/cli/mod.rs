@@ -5,6 +5,7 @@ mod arguments;
 mod attach;
 mod attest;
 mod attest_blob;
+mod detached_arguments;
 mod inspect;
 mod limits;
 mod login;

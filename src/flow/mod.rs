@@ -7,6 +7,7 @@ pub mod attest_blob;
 pub mod attest_image;
 pub mod author;
 pub mod demo;
+pub mod detached;
 pub mod discover;
 pub mod event;
 pub mod identity;
