@@ -5,22 +5,22 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::arguments::{TrustArguments, UsageError};
+use super::detached_arguments::DetachedArguments;
 use super::policy_arguments::{
     EvidenceArguments, IdentityArguments, PolicyFileArguments, accepting_command,
 };
-use super::detached_arguments::DetachedArguments;
 use super::{Context, boxed, fail, finish, refuse, run_async};
+use crate::crypto::Digest;
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::sign_blob::BlobSource;
 use crate::flow::trust;
-use crate::crypto::Digest;
-use crate::format::bundle::Bundle;
-use crate::net::HttpClient;
 use crate::flow::verify_blob::{VerifyBlobError, find_bundle, judge_blob, read_bundle};
 use crate::flow::verify_blob_rules::{BlobRequest, verify_blob_by_rules};
+use crate::format::bundle::Bundle;
 use crate::format::bundle::KeyMaterial;
 use crate::format::certificate_identity::CertificateIdentity;
 use crate::format::limits;
+use crate::net::HttpClient;
 use crate::output::human::{self, plain};
 use crate::output::{Format, Output, document, explain, failure, note, policy};
 use crate::verify::{ExpectedContent, Explanation};
