@@ -276,7 +276,7 @@ impl Diagnostic for RegistryError {
                 with_credentials: false,
                 ..
             } => Some(
-                "no credentials are known for this registry; see keyless login"
+                "no credentials are known for this registry; log in with keyless login, docker or podman"
                     .to_owned(),
             ),
             RegistryError::Denied { .. } => Some(
