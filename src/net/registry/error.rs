@@ -114,7 +114,7 @@ pub enum RegistryError {
         limit: u64,
     },
     /// A cap that the user may raise is exceeded.
-    #[error("{what} exceeds {limit} {}", cap.unit())]
+    #[error("{}", cap.exceeded(what, *limit))]
     OverCap {
         /// The cap.
         cap: Cap,
