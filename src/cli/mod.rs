@@ -3,6 +3,7 @@
 
 mod arguments;
 mod attach;
+mod download;
 mod inspect;
 mod policy;
 mod policy_arguments;
@@ -13,6 +14,8 @@ mod scope;
 mod sign;
 mod sign_blob;
 mod signing_config;
+mod tree;
+mod triangulate;
 mod trusted_root;
 mod verify;
 mod verify_blob;
@@ -24,6 +27,7 @@ use clap::{Parser, Subcommand};
 
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::Event;
+use crate::flow::survey::Problem;
 use crate::output::{self, Format, Output, Warnings};
 
 /// Sign and verify container images and files with an identity instead of a key.
@@ -57,6 +61,9 @@ enum Command {
     VerifyBlob(Box<verify_blob::VerifyBlobArguments>),
     Inspect(inspect::InspectArguments),
     Attach(attach::AttachArguments),
+    Tree(Box<tree::TreeArguments>),
+    Download(download::DownloadArguments),
+    Triangulate(Box<triangulate::TriangulateArguments>),
     Policy(policy::PolicyArguments),
     SigningConfig(signing_config::SigningConfigArguments),
     TrustedRoot(trusted_root::TrustedRootArguments),
@@ -117,6 +124,21 @@ pub(crate) fn fail_with(mut output: Output, command: &str, error: &dyn Diagnosti
     finish(output, exit)
 }
 
+/// Shows what could not be looked at, and returns how bad that is: what is listed and not there is worth a
+/// word, no more.
+pub(crate) fn note_exit(problems: &[&Problem]) -> Exit {
+    let mut exit = Exit::Accepted;
+    for problem in problems {
+        if problem.is_dangling() {
+            let what = output::human::plain(&problem.what);
+            output::note(format!("warning: {what} is listed and not there"));
+        } else {
+            exit = exit.worst(fail(problem.error.as_ref()));
+        }
+    }
+    exit
+}
+
 /// Writes the output and returns the exit code; what was not written was not done.
 pub(crate) fn finish(output: Output, exit: Exit) -> Exit {
     match output.finish() {
@@ -163,6 +185,9 @@ pub fn main() -> Exit {
         Command::VerifyBlob(arguments) => verify_blob::run(*arguments, &context),
         Command::Inspect(arguments) => inspect::run(arguments, &context),
         Command::Attach(arguments) => attach::run(arguments, &context),
+        Command::Tree(arguments) => tree::run(*arguments, &context),
+        Command::Download(arguments) => download::run(arguments, &context),
+        Command::Triangulate(arguments) => triangulate::run(*arguments, &context),
         Command::Policy(arguments) => policy::run(arguments, &context),
         Command::SigningConfig(arguments) => signing_config::run(arguments, &context),
         Command::TrustedRoot(arguments) => trusted_root::run(arguments, &context),

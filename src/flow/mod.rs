@@ -5,6 +5,7 @@ pub mod attach;
 pub mod author;
 pub mod demo;
 pub mod discover;
+pub mod download;
 pub mod event;
 pub mod identity;
 pub mod image_tree;

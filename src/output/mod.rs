@@ -1,6 +1,7 @@
 //! Floor 6: what people and machines read. Data goes to standard output or to `--output-file`,
 //! everything else to standard error.
 
+pub mod attached;
 pub mod document;
 pub mod explain;
 pub mod human;
@@ -147,7 +148,7 @@ impl Output {
 
 /// Escapes what a terminal might obey and JSON allows as it is: DEL, C1, and what reorders text. Such
 /// characters stand within strings only, so that the values stay the same.
-fn escaped(json: &str) -> String {
+pub(crate) fn escaped(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
         let obeyed = !c.is_ascii_graphic() && !matches!(c, ' ' | '\n');
