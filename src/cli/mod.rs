@@ -3,12 +3,15 @@
 
 mod arguments;
 mod attach;
+mod copy;
 mod download;
 mod inspect;
+mod load;
 mod policy;
 mod policy_arguments;
 mod registry_arguments;
 mod sandbox;
+mod save;
 mod schema;
 mod scope;
 mod sign;
@@ -64,6 +67,9 @@ enum Command {
     Tree(Box<tree::TreeArguments>),
     Download(download::DownloadArguments),
     Triangulate(Box<triangulate::TriangulateArguments>),
+    Copy(Box<copy::CopyArguments>),
+    Save(Box<save::SaveArguments>),
+    Load(Box<load::LoadArguments>),
     Policy(policy::PolicyArguments),
     SigningConfig(signing_config::SigningConfigArguments),
     TrustedRoot(trusted_root::TrustedRootArguments),
@@ -188,6 +194,9 @@ pub fn main() -> Exit {
         Command::Tree(arguments) => tree::run(*arguments, &context),
         Command::Download(arguments) => download::run(arguments, &context),
         Command::Triangulate(arguments) => triangulate::run(*arguments, &context),
+        Command::Copy(arguments) => copy::run(*arguments, &context),
+        Command::Save(arguments) => save::run(*arguments, &context),
+        Command::Load(arguments) => load::run(*arguments, &context),
         Command::Policy(arguments) => policy::run(arguments, &context),
         Command::SigningConfig(arguments) => signing_config::run(arguments, &context),
         Command::TrustedRoot(arguments) => trusted_root::run(arguments, &context),

@@ -3,6 +3,7 @@
 
 pub mod attach;
 pub mod author;
+pub mod copy;
 pub mod demo;
 pub mod discover;
 pub mod download;
@@ -10,10 +11,13 @@ pub mod event;
 pub mod identity;
 pub mod image_tree;
 pub mod inspect;
+pub mod load;
 pub mod policy;
 pub mod policy_init;
 pub mod publish;
+pub mod push;
 pub mod rules;
+pub mod save;
 pub mod sign;
 pub mod sign_blob;
 pub mod sign_image;

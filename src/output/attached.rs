@@ -6,6 +6,7 @@ use super::document::{self, head};
 use super::human::plain;
 use crate::diagnostic::Exit;
 use crate::flow::download::{Download, Form};
+use crate::flow::push::Done;
 use crate::flow::survey::{Attached, AttachedKind, Node, Origin, Place, Purpose, Survey};
 use crate::format::oci::Document;
 use crate::format::statement::COSIGN_SIGN_V1;
@@ -252,4 +253,73 @@ pub fn downloads(command: &str, download: &Download, exit: Exit) -> Value {
         document["result"] = "shown".into();
     }
     document
+}
+
+/// Returns the document of `copy`, `save` and `load`.
+pub fn transfer(command: &str, survey: &Survey, to: &str, done: &Done, exit: Exit) -> Value {
+    let unlisted: Vec<String> = done.unlisted.iter().map(ToString::to_string).collect();
+    let problems: Vec<Value> = survey
+        .root
+        .problems()
+        .into_iter()
+        .map(|problem| {
+            json!({
+                "what": problem.what,
+                "error": document::error(problem.error.as_ref()),
+            })
+        })
+        .collect();
+    head(
+        command,
+        exit,
+        [
+            ("verified", false.into()),
+            ("source", name(survey).into()),
+            ("destination", to.into()),
+            (
+                "digest",
+                survey.root.held.descriptor.digest.to_string().into(),
+            ),
+            (
+                "done",
+                json!({
+                    "manifests": done.manifests,
+                    "manifestsThere": done.manifests_there,
+                    "blobs": done.blobs,
+                    "blobsMounted": done.blobs_mounted,
+                    "blobsThere": done.blobs_there,
+                    "bytes": done.bytes,
+                    "attached": done.attached,
+                    "tags": done.tags,
+                    "unlisted": unlisted,
+                }),
+            ),
+            ("problems", problems.into()),
+        ],
+    )
+}
+
+/// Formats what `copy`, `save` and `load` did.
+pub fn transfer_text(verb: &str, survey: &Survey, to: &str, done: &Done) -> Vec<String> {
+    let mut lines = vec![
+        plain(&format!("{verb} {} to {to}", name(survey))),
+        format!("  attached   {}", done.attached),
+        format!(
+            "  manifests  {} sent, {} there",
+            done.manifests, done.manifests_there
+        ),
+        format!(
+            "  blobs      {} sent ({} bytes), {} mounted, {} there",
+            done.blobs, done.bytes, done.blobs_mounted, done.blobs_there
+        ),
+    ];
+    for tag in &done.tags {
+        lines.push(plain(&format!("  tag        {tag}")));
+    }
+    for digest in &done.unlisted {
+        lines.push(format!(
+            "  unlisted   {digest}: it refers to something else than what listed it"
+        ));
+    }
+    lines
 }
