@@ -18,6 +18,24 @@ use crate::verify::policy::PatternError;
 /// Images that are worked on at a time unless --jobs says otherwise.
 pub(crate) const DEFAULT_JOBS: usize = 16;
 
+/// Form of a signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum FormArgument {
+    /// A Sigstore bundle.
+    Bundle,
+    /// What cosign wrote before there were bundles.
+    Legacy,
+}
+
+impl From<FormArgument> for SignatureForm {
+    fn from(form: FormArgument) -> Self {
+        match form {
+            FormArgument::Bundle => SignatureForm::Bundle,
+            FormArgument::Legacy => SignatureForm::Legacy,
+        }
+    }
+}
+
 /// A combination of arguments that cannot be carried out.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UsageError {

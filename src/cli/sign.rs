@@ -4,10 +4,14 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
-use super::arguments::{AnnotationArguments, SigningArguments, TrustArguments, UsageError, images};
+use super::arguments::{
+    AnnotationArguments, DEFAULT_JOBS, FormArgument, SigningArguments, TrustArguments, UsageError,
+    images,
+};
 use super::registry_arguments::RegistryArguments;
 use super::{Context, fail, fail_with, finish, run_async};
 use crate::diagnostic::{Diagnostic, Exit};
+use crate::flow::sign::SigningOptions;
 use crate::flow::sign_image::{SignImageRequest, SignedImage, sign_images};
 use crate::host::files::OutputFile;
 use crate::host::hardening::harden;
@@ -34,6 +38,11 @@ pub(crate) struct SignArguments {
     /// Sign an index and every image in it, each by itself.
     #[arg(short, long)]
     recursive: bool,
+
+    /// Form of the signature: a Sigstore bundle, or what cosign wrote before, for readers that know nothing
+    /// else. The older form needs a Rekor v1 log.
+    #[arg(long, value_enum, default_value_t = FormArgument::Bundle, value_name = "FORM")]
+    format: FormArgument,
 
     /// Also write the bundle to this file; several as JSON lines.
     #[arg(long, value_name = "FILE")]
@@ -118,7 +127,11 @@ fn request(
         recursive: arguments.recursive,
         bundle,
         upload: arguments.upload,
-        signing: arguments.signing.options(&arguments.trust),
+        jobs: DEFAULT_JOBS,
+        signing: SigningOptions {
+            form: arguments.format.into(),
+            ..arguments.signing.options(&arguments.trust)
+        },
     })
 }
 
@@ -138,15 +151,27 @@ fn show(mut output: Output, images: &[SignedImage]) -> Exit {
                         "  attached   under the fallback tag (this registry has no referrers API)"
                             .to_owned()
                     }
+                    Some(Attached::UnderTag(tag, _)) => format!(
+                        "  attached   in the older form, under the tag {}",
+                        tag.tag(&signed.image.image.digest())
+                    ),
                 });
-                if let Some(Attached::ByFallbackTag(written)) = how
-                    && !written.settled
-                {
-                    output.warn(&format!(
-                        "other writers kept changing the fallback tag of {}; should the signature be lost \
-                         there, `keyless attach bundle` puts it back",
-                        signed.image.image
-                    ));
+                match how {
+                    Some(Attached::ByFallbackTag(written)) if !written.settled => {
+                        output.warn(&format!(
+                            "other writers kept changing the fallback tag of {}; should the signature be lost \
+                             there, `keyless attach bundle` puts it back",
+                            signed.image.image
+                        ));
+                    }
+                    Some(Attached::UnderTag(_, written)) if !written.settled => {
+                        output.warn(&format!(
+                            "other writers kept changing the tag with the signatures of {}; verify that this one \
+                             is still there",
+                            signed.image.image
+                        ));
+                    }
+                    _ => {}
                 }
             }
             Err(error) => exit = exit.worst(fail(error)),

@@ -217,9 +217,8 @@ impl<'a> ImageStore<'a> {
     ) -> Result<Option<StoredManifest>, StoreError> {
         match self {
             ImageStore::Registry { client, repository } => {
-                let repository = client.signatures_of(repository);
-                let found = client.tagged(&repository, &tag.tag(image)).await?;
-                Ok(found.map(Into::into))
+                let reference = DigestReference::new(repository.clone(), *image);
+                Ok(client.tagged(&reference, tag).await?.map(Into::into))
             }
             ImageStore::Layout(layout) => match layout.legacy(image, tag) {
                 Some(descriptor) => Ok(Some(layout.listed_manifest(descriptor)?.into())),

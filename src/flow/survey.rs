@@ -26,7 +26,7 @@ use crate::net::registry::{
     ContentError, DigestReference, FetchedManifest, ImageReference, Pieces, ReferrersSource,
     RegistryClient, RegistryError, Repository, file_pieces,
 };
-pub use platform::{PlatformChoice, PlatformError};
+pub use platform::{NotOne, choose};
 
 /// Requests of one survey at a time.
 const CONCURRENCY: usize = 16;
@@ -217,6 +217,16 @@ impl Origin {
         Ok((origin, fetched.into()))
     }
 
+    /// Returns where what is attached is kept: there too, unless the user named another repository.
+    pub fn of_attached(&self) -> Origin {
+        match self {
+            Origin::Registry(client, repository) => {
+                Origin::Registry(client.clone(), client.signatures_of(repository))
+            }
+            Origin::Layout(layout) => Origin::Layout(Arc::clone(layout)),
+        }
+    }
+
     /// Fetches a manifest that something lists.
     ///
     /// # Errors
@@ -303,10 +313,10 @@ impl Origin {
 
     async fn legacy(&self, subject: &Digest, tag: LegacyTag) -> Result<Option<Held>, ContentError> {
         Ok(match self {
-            Origin::Registry(client, repository) => client
-                .tagged(repository, &tag.tag(subject))
-                .await?
-                .map(Held::from),
+            Origin::Registry(client, repository) => {
+                let subject = DigestReference::new(repository.clone(), *subject);
+                client.tagged(&subject, tag).await?.map(Held::from)
+            }
             Origin::Layout(layout) => match layout.legacy(subject, tag) {
                 Some(entry) => Some(self.manifest(entry).await?),
                 None => None,
@@ -379,6 +389,7 @@ impl Held {
 pub async fn survey(origin: &Origin, held: Held, extent: Extent) -> Result<Node, ContentError> {
     let survey = Survey {
         origin,
+        beside: origin.of_attached(),
         extent,
         turns: Semaphore::new(CONCURRENCY),
         manifests: AtomicUsize::new(0),
@@ -390,6 +401,8 @@ pub async fn survey(origin: &Origin, held: Held, extent: Extent) -> Result<Node,
 
 struct Survey<'a> {
     origin: &'a Origin,
+    /// Where what is attached is kept.
+    beside: Origin,
     extent: Extent,
     turns: Semaphore,
     manifests: AtomicUsize,
@@ -456,7 +469,7 @@ impl Survey<'_> {
             let listed = self.turn(self.origin.referrers(&subject)).await?;
             let cut = listed.cut;
             let fetched = listed.entries.into_iter().map(|(place, entry)| async move {
-                match self.turn(self.origin.manifest(&entry)).await {
+                match self.turn(self.beside.manifest(&entry)).await {
                     Ok(held) => Ok(Ok(self.attachment(place, held, depth).await?)),
                     Err(error) => Ok(Err((entry.digest, error))),
                 }
@@ -548,7 +561,7 @@ impl Survey<'_> {
             Origin::Layout(_) => crate::format::limits::BUNDLE_LEN as u64,
         };
         let layer = manifest.bundle_layer()?;
-        let bytes = self.turn(self.origin.blob(layer, limit)).await.ok()?;
+        let bytes = self.turn(self.beside.blob(layer, limit)).await.ok()?;
         match Bundle::parse(&bytes).ok()?.content {
             Content::MessageSignature { .. } | Content::SimpleSigning { .. } => Some(String::new()),
             Content::DsseEnvelope(envelope) => {

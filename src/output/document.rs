@@ -273,6 +273,9 @@ fn attached(attached: &Attached) -> Value {
         Attached::ByFallbackTag(written) => {
             json!({ "by": "fallback-tag", "settled": written.settled, "writes": written.writes })
         }
+        Attached::UnderTag(_, written) => {
+            json!({ "by": "legacy-tag", "settled": written.settled, "writes": written.writes })
+        }
     }
 }
 

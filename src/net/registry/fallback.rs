@@ -65,7 +65,6 @@ impl RegistryClient {
         subject: &DigestReference,
         entry: &Descriptor,
     ) -> Result<FallbackWritten, RegistryError> {
-        let subject = &self.in_signature_repository(subject);
         self.list_all_in_fallback(subject, std::slice::from_ref(entry))
             .await
     }
@@ -79,6 +78,7 @@ impl RegistryClient {
         subject: &DigestReference,
         entries: &[Descriptor],
     ) -> Result<FallbackWritten, RegistryError> {
+        let subject = &self.in_signature_repository(subject);
         let started = Instant::now();
         let deadline = self.options().fallback_deadline;
         let mut writes = 0;
@@ -175,7 +175,7 @@ impl RegistryClient {
     }
 
     /// Refuses to write an index that readers with the same caps would not read.
-    fn check_room(&self, index: &ReferrersIndex) -> Result<(), RegistryError> {
+    pub(super) fn check_room(&self, index: &ReferrersIndex) -> Result<(), RegistryError> {
         const WHAT: &str = "index under the fallback tag";
         let limits = self.options().limits;
         let over = |cap, limit, found| RegistryError::OverCap {

@@ -24,6 +24,7 @@ mod manifests;
 mod older_form;
 pub mod reference;
 mod referrers;
+mod tagged;
 mod tags;
 mod transfer;
 mod transport;

@@ -15,7 +15,7 @@ impl RegistryClient {
     ///
     /// # Errors
     /// As [`RegistryClient::resolve`], without [`RegistryError::NoSuchImage`].
-    pub async fn tagged(
+    pub async fn find_tag(
         &self,
         repository: &Repository,
         tag: &str,

@@ -32,6 +32,7 @@ impl RegistryClient {
         subject: &DigestReference,
         gone: &[Digest],
     ) -> Result<Unlisted, RegistryError> {
+        let subject = &self.in_signature_repository(subject);
         let repository = subject.repository();
         let started = Instant::now();
         let mut outcome = Unlisted::NothingThere;
@@ -41,6 +42,8 @@ impl RegistryClient {
             let Some(index) = seen.digest else {
                 return Ok(outcome);
             };
+            // An index that was not read to its end cannot be written anew.
+            self.check_room(&seen.index)?;
             if seen.index.remove(gone) == 0 {
                 return Ok(outcome);
             }
