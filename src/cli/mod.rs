@@ -3,10 +3,14 @@
 
 mod arguments;
 mod attach;
+mod attest;
+mod attest_blob;
 mod inspect;
+mod limits;
 mod login;
 mod policy;
 mod policy_arguments;
+mod predicate_arguments;
 mod registry_arguments;
 mod sandbox;
 mod schema;
@@ -16,7 +20,9 @@ mod sign_blob;
 mod signing_config;
 mod trusted_root;
 mod verify;
+mod verify_attestation;
 mod verify_blob;
+mod verify_blob_attestation;
 mod version;
 
 use std::path::PathBuf;
@@ -56,6 +62,10 @@ enum Command {
     Verify(Box<verify::VerifyArguments>),
     SignBlob(Box<sign_blob::SignBlobArguments>),
     VerifyBlob(Box<verify_blob::VerifyBlobArguments>),
+    Attest(Box<attest::AttestArguments>),
+    VerifyAttestation(Box<verify_attestation::VerifyAttestationArguments>),
+    AttestBlob(Box<attest_blob::AttestBlobArguments>),
+    VerifyBlobAttestation(Box<verify_blob_attestation::VerifyBlobAttestationArguments>),
     Inspect(inspect::InspectArguments),
     Attach(attach::AttachArguments),
     Policy(policy::PolicyArguments),
@@ -120,6 +130,11 @@ pub(crate) fn fail_with(mut output: Output, command: &str, error: &dyn Diagnosti
     finish(output, exit)
 }
 
+/// Says that a signing that stopped left nothing behind.
+pub(crate) fn note_nothing_published() {
+    output::note("nothing was published");
+}
+
 /// Writes the output and returns the exit code; what was not written was not done.
 pub(crate) fn finish(output: Output, exit: Exit) -> Exit {
     match output.finish() {
@@ -164,6 +179,12 @@ pub fn main() -> Exit {
         Command::Verify(arguments) => verify::run(*arguments, &context),
         Command::SignBlob(arguments) => sign_blob::run(*arguments, &context),
         Command::VerifyBlob(arguments) => verify_blob::run(*arguments, &context),
+        Command::Attest(arguments) => attest::run(*arguments, &context),
+        Command::VerifyAttestation(arguments) => verify_attestation::run(*arguments, &context),
+        Command::AttestBlob(arguments) => attest_blob::run(*arguments, &context),
+        Command::VerifyBlobAttestation(arguments) => {
+            verify_blob_attestation::run(*arguments, &context)
+        }
         Command::Inspect(arguments) => inspect::run(arguments, &context),
         Command::Attach(arguments) => attach::run(arguments, &context),
         Command::Policy(arguments) => policy::run(arguments, &context),

@@ -87,7 +87,7 @@ pub(crate) fn run(arguments: SignArguments, context: &Context) -> Exit {
     };
     let report = context.report();
     match run_async(sign_images(&http, &registry, request, &report)) {
-        Ok(signed) => show(output, &signed),
+        Ok(signed) => show_signed(output, "sign", "signed", &signed),
         Err(error) => {
             note("nothing was published");
             fail_with(output, "sign", &error)
@@ -135,12 +135,18 @@ fn request(
     })
 }
 
-fn show(mut output: Output, images: &[SignedImage]) -> Exit {
+/// Shows what became of each image: `verb` in text, `command` in the document.
+pub(super) fn show_signed(
+    mut output: Output,
+    command: &str,
+    verb: &str,
+    images: &[SignedImage],
+) -> Exit {
     let mut exit = Exit::Accepted;
     for signed in images {
         match &signed.attached {
             Ok(how) => {
-                output.line(format!("signed {}", plain(&signed.image.image.to_string())));
+                output.line(format!("{verb} {}", plain(&signed.image.image.to_string())));
                 for line in human::verified(&signed.bundle.verified) {
                     output.line(line);
                 }
@@ -177,6 +183,6 @@ fn show(mut output: Output, images: &[SignedImage]) -> Exit {
             Err(error) => exit = exit.worst(fail(error)),
         }
     }
-    output.document(&document::sign_images(images, exit));
+    output.document(&document::sign_images(command, images, exit));
     finish(output, exit)
 }

@@ -16,9 +16,10 @@ use crate::flow::trust;
 use crate::flow::verify_image::{
     ImageError, ImageRequest, ImageVerdict, claimed_signers, verify_images, verify_layout,
 };
+use crate::format::certificate_identity::CertificateIdentity;
 use crate::host::image_layout::ImageLayout;
 use crate::net::HttpClient;
-use crate::net::registry::{ImageReference, RegistryClient};
+use crate::net::registry::ImageReference;
 use crate::output::human::{self, plain};
 use crate::output::{Format, Output, document, explain, note, policy};
 use crate::verify::ExpectedContent;
@@ -91,7 +92,9 @@ pub(crate) fn run(arguments: VerifyArguments, context: &Context) -> Exit {
     let expectation = match arguments.expectation() {
         Ok(expectation) => expectation,
         Err(Unexpected::Nobody(error)) => {
-            let claimed = run_async(show_claimed(&registry, &references));
+            let claimed = run_async(show_claimed(&references, |reference| {
+                claimed_signers(&registry, reference)
+            }));
             output.document(&document::claimed("verify", &error, &claimed));
             return finish(output, fail(&error));
         }
@@ -220,13 +223,16 @@ impl VerifyArguments {
 }
 
 /// Lists who claims to have signed, so that the user can say whom to expect.
-async fn show_claimed(
-    registry: &RegistryClient,
-    references: &[ImageReference],
-) -> Vec<document::Claimed<StoreError>> {
+pub(super) async fn show_claimed<'r, F>(
+    references: &'r [ImageReference],
+    ask: impl Fn(&'r ImageReference) -> F,
+) -> Vec<document::Claimed<StoreError>>
+where
+    F: Future<Output = Result<Vec<CertificateIdentity>, StoreError>>,
+{
     let mut claimed = Vec::new();
     for reference in references {
-        let found = claimed_signers(registry, reference).await;
+        let found = ask(reference).await;
         match &found {
             Ok(signers) if signers.is_empty() => note(format!(
                 "{}: no signer found",
@@ -248,6 +254,31 @@ async fn show_claimed(
         claimed.push((reference.to_string(), found));
     }
     claimed
+}
+
+/// Shows why an image is refused, and what else is attached; returns the exit code.
+pub(super) fn show_refusal(
+    verdict: &ImageVerdict,
+    error: &ImageError,
+    accepting: Option<&str>,
+) -> Exit {
+    let exit = refuse(error, accepting);
+    for line in policy::unmet(&verdict.rules) {
+        note(line);
+    }
+    if verdict.refused.len() > 1 {
+        note("what is attached:");
+        for line in human::refusals(verdict).iter().take(20) {
+            note(line);
+        }
+        if verdict.refused.len() > 20 {
+            note(format!(
+                "  and {} more; --output json lists all",
+                verdict.refused.len() - 20
+            ));
+        }
+    }
+    exit
 }
 
 fn show(mut output: Output, verdicts: &[ImageVerdict], arguments: &VerifyArguments) -> Exit {
@@ -272,24 +303,9 @@ fn show(mut output: Output, verdicts: &[ImageVerdict], arguments: &VerifyArgumen
         }
         if let Some(error) = &verdict.error {
             let accepting = arguments.accepting(verdict);
-            exit = exit.worst(refuse(error, accepting.as_deref()));
+            exit = exit.worst(show_refusal(verdict, error, accepting.as_deref()));
             if let Some(line) = human::listed(verdict, verdicts) {
                 note(line);
-            }
-            for line in policy::unmet(&verdict.rules) {
-                note(line);
-            }
-            if verdict.refused.len() > 1 {
-                note("what is attached:");
-                for line in human::refusals(verdict).iter().take(20) {
-                    note(line);
-                }
-                if verdict.refused.len() > 20 {
-                    note(format!(
-                        "  and {} more; --output json lists all",
-                        verdict.refused.len() - 20
-                    ));
-                }
             }
         }
     }

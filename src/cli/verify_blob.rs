@@ -16,6 +16,7 @@ use crate::flow::verify_blob::{VerifyBlobError, find_bundle, read_bundle, verify
 use crate::flow::verify_blob_rules::{BlobRequest, verify_blob_by_rules};
 use crate::format::bundle::KeyMaterial;
 use crate::format::certificate_identity::CertificateIdentity;
+use crate::format::limits;
 use crate::output::human::{self, plain};
 use crate::output::{Format, Output, document, explain, failure, note, policy};
 use crate::verify::{ExpectedContent, Explanation};
@@ -159,6 +160,7 @@ fn run_rules(
         expectation: &expectation,
         trust: &trust,
         explain: arguments.evidence.explain,
+        limit: limits::BUNDLE_LEN as u64,
     };
     let verdict = match verify_blob_by_rules(blob, &arguments.bundle, &request) {
         Ok(verdict) => verdict,

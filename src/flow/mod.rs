@@ -2,6 +2,9 @@
 //! report progress as events and print nothing.
 
 pub mod attach;
+pub mod attest;
+pub mod attest_blob;
+pub mod attest_image;
 pub mod author;
 pub mod demo;
 pub mod discover;
@@ -19,6 +22,7 @@ pub mod sign_image;
 pub mod store;
 pub mod survey;
 pub mod trust;
+pub mod verify_attestation;
 pub mod verify_blob;
 pub mod verify_blob_rules;
 pub mod verify_image;

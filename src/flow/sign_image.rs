@@ -17,9 +17,7 @@ use crate::format::oci::Descriptor;
 use crate::format::statement::image_signature_payload;
 use crate::host::files::OutputFile;
 use crate::net::HttpClient;
-use crate::net::registry::{
-    Attached, DigestReference, ImageReference, RegistryClient, RegistryError, Target,
-};
+use crate::net::registry::{Attached, DigestReference, ImageReference, RegistryClient, Target};
 use crate::verify::ExpectedContent;
 
 /// What `keyless sign` is asked to do.
@@ -44,10 +42,7 @@ pub struct SignImageRequest {
 /// Why an image was not signed, or its signature not attached.
 #[derive(Debug, thiserror::Error)]
 pub enum SignImageError {
-    /// The image could not be resolved.
-    #[error("{0}")]
-    Registry(#[from] RegistryError),
-    /// What an index lists could not be read.
+    /// The image could not be looked up.
     #[error("{0}")]
     Store(#[from] StoreError),
     /// Signing stopped; nothing was published.
@@ -64,7 +59,6 @@ pub enum SignImageError {
 impl SignImageError {
     fn inner(&self) -> &dyn Diagnostic {
         match self {
-            SignImageError::Registry(error) => error,
             SignImageError::Store(error) => error,
             SignImageError::Sign(error) => error,
             SignImageError::Unwritten(error) => error,
@@ -210,14 +204,14 @@ fn payload(request: &SignImageRequest, image: &PinnedImage) -> Payload {
 /// there once; an index comes before what it lists.
 ///
 /// # Errors
-/// [`RegistryError`], of the first image that cannot be looked up.
+/// [`StoreError`], of the first image that cannot be looked up.
 pub async fn look_up(
     registry: &RegistryClient,
     references: &[ImageReference],
     recursive: bool,
     jobs: usize,
     report: Reporter<'_>,
-) -> Result<Vec<PinnedImage>, SignImageError> {
+) -> Result<Vec<PinnedImage>, StoreError> {
     let budget = Budget::default();
     let found = references
         .iter()
@@ -241,7 +235,7 @@ async fn resolve(
     recursive: bool,
     budget: &Budget,
     report: Reporter<'_>,
-) -> Result<Vec<PinnedImage>, SignImageError> {
+) -> Result<Vec<PinnedImage>, StoreError> {
     let fetched = registry.resolve(reference).await?;
     if let Target::Tag(_) = reference.target() {
         report(Event::TagResolved {
@@ -264,7 +258,7 @@ async fn resolve(
             async move {
                 let _permit = budget.take(child.descriptor.size).await;
                 store.child(&child.descriptor).await?;
-                Ok::<_, SignImageError>(child.descriptor)
+                Ok::<_, StoreError>(child.descriptor)
             }
         });
         for descriptor in try_join_all(checked).await? {

@@ -156,8 +156,17 @@ pub fn find_bundle(blob: &BlobSource, named: Option<&Path>) -> Result<PathBuf, V
 /// # Errors
 /// [`VerifyBlobError::File`] and [`VerifyBlobError::Bundle`].
 pub fn read_bundle(path: &Path) -> Result<(Bundle, Digest), VerifyBlobError> {
-    let json = read_bounded(path, limits::BUNDLE_LEN as u64)?;
-    let bundle = Bundle::parse(&json).map_err(|error| VerifyBlobError::Bundle {
+    read_bundle_bounded(path, limits::BUNDLE_LEN as u64)
+}
+
+/// Reads a bundle of at most `limit` bytes.
+///
+/// # Errors
+/// As [`read_bundle`].
+pub fn read_bundle_bounded(path: &Path, limit: u64) -> Result<(Bundle, Digest), VerifyBlobError> {
+    let json = read_bounded(path, limit)?;
+    let parsed = Bundle::parse_bounded(&json, json.len());
+    let bundle = parsed.map_err(|error| VerifyBlobError::Bundle {
         path: path.display().to_string(),
         error,
     })?;
@@ -176,7 +185,22 @@ pub fn verify_blob(
     policy: &Policy,
     explanation: Option<&mut Option<Explanation>>,
 ) -> Result<VerifiedBlob, VerifyBlobError> {
-    let (bundle, bundle_digest) = read_bundle(bundle_path)?;
+    let read = read_bundle(bundle_path)?;
+    judge_blob(blob, bundle_path, &read, trust, policy, explanation)
+}
+
+/// Verifies a file against a bundle that has been read, see [`verify_blob`].
+///
+/// # Errors
+/// [`VerifyBlobError`].
+pub fn judge_blob(
+    blob: &BlobSource,
+    bundle_path: &Path,
+    (bundle, bundle_digest): &(Bundle, Digest),
+    trust: &TrustedRoot,
+    policy: &Policy,
+    explanation: Option<&mut Option<Explanation>>,
+) -> Result<VerifiedBlob, VerifyBlobError> {
     let kind = match (&bundle.key_material, policy.signer()) {
         (KeyMaterial::Certificate(leaf), _) => leaf.public_key().kind(),
         (KeyMaterial::PublicKey { .. }, ExpectedSigner::Key(key)) => key.kind(),
@@ -189,9 +213,9 @@ pub fn verify_blob(
     })?;
     let verifier = Verifier::new(trust);
     let verified = match explanation {
-        None => verifier.verify(&bundle, &artifact, policy),
+        None => verifier.verify(bundle, &artifact, policy),
         Some(told) => {
-            let (verified, explanation) = verifier.explain(&bundle, &artifact, policy);
+            let (verified, explanation) = verifier.explain(bundle, &artifact, policy);
             *told = Some(explanation);
             verified
         }
@@ -199,7 +223,7 @@ pub fn verify_blob(
     Ok(VerifiedBlob {
         digests,
         bundle_path: bundle_path.to_owned(),
-        bundle: bundle_digest,
+        bundle: *bundle_digest,
         verified,
     })
 }

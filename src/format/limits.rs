@@ -1,7 +1,14 @@
 //! Bounds on everything that is read from outside, each with its source.
 
-/// A bundle, in bytes (spec 01 §8). An attestation with a large predicate needs more; not yet settable.
+/// A bundle, in bytes (spec 01 §8). An attestation with a large predicate needs more, see [`TO_RAISE`].
 pub const BUNDLE_LEN: usize = 8 * 1024 * 1024;
+/// How to allow larger bundles.
+pub const TO_RAISE: &str = "pass --max-attachment-size to allow more, such as 200MB";
+/// A request to add an entry to a Rekor v1 log, in bytes: what the log's own deployment files set. A v1 log
+/// takes the whole envelope; a v2 log takes its digest, and has no such bound.
+pub const REKOR_V1_REQUEST_LEN: usize = 32_792_576;
+/// A Rego policy, in bytes: some thousand rules.
+pub const REGO_LEN: usize = 1024 * 1024;
 /// Members of one object of a message; the widest has seven.
 pub const MEMBERS: usize = 1024;
 /// Transparency log entries in one bundle (what sigstore-go allows).

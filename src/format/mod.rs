@@ -11,6 +11,7 @@ pub mod legacy;
 pub mod limits;
 pub mod log_entry;
 pub mod oci;
+pub mod predicate;
 pub mod protojson;
 pub mod sct;
 pub mod statement;

@@ -279,8 +279,8 @@ fn attached(attached: &Attached) -> Value {
     }
 }
 
-/// The document of `keyless sign`.
-pub fn sign_images(images: &[SignedImage], exit: Exit) -> Value {
+/// The document of `keyless sign` and `keyless attest`.
+pub fn sign_images(command: &str, images: &[SignedImage], exit: Exit) -> Value {
     let images: Vec<Value> = images
         .iter()
         .map(|signed| {
@@ -299,7 +299,7 @@ pub fn sign_images(images: &[SignedImage], exit: Exit) -> Value {
             })
         })
         .collect();
-    head("sign", exit, [("images", images.into())])
+    head(command, exit, [("images", images.into())])
 }
 
 /// The document of `keyless sign-blob`.
@@ -320,8 +320,23 @@ pub fn sign_blobs(blobs: &[SignedBlob]) -> Value {
 
 /// The document of `keyless verify-blob`.
 pub fn verify_blob(blob: &str, verdict: &VerifiedBlob, explanation: Option<&Explanation>) -> Value {
+    let found = verified_blob(blob, verdict, explanation);
+    let members = [
+        ("blobs", vec![found].into()),
+        ("rules", policy::verdicts_json(&[])),
+        ("refused", Vec::<Value>::new().into()),
+    ];
+    head("verify-blob", Exit::Accepted, members)
+}
+
+/// A file that is accepted, as JSON.
+pub(super) fn verified_blob(
+    blob: &str,
+    verdict: &VerifiedBlob,
+    explanation: Option<&Explanation>,
+) -> Value {
     let digests: Vec<String> = verdict.digests.iter().map(ToString::to_string).collect();
-    let found = json!({
+    json!({
         "blob": blob,
         "digests": digests,
         "bundle": verdict.bundle_path.display().to_string(),
@@ -331,13 +346,7 @@ pub fn verify_blob(blob: &str, verdict: &VerifiedBlob, explanation: Option<&Expl
             &[("checks", checks(explanation))],
         ),
         "rules": policy::judgements_json(&[]),
-    });
-    let members = [
-        ("blobs", vec![found].into()),
-        ("rules", policy::verdicts_json(&[])),
-        ("refused", Vec::<Value>::new().into()),
-    ];
-    head("verify-blob", Exit::Accepted, members)
+    })
 }
 
 /// The document of `keyless attach bundle`.

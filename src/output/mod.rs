@@ -1,11 +1,13 @@
 //! Floor 6: what people and machines read. Data goes to standard output or to `--output-file`,
 //! everything else to standard error.
 
+pub mod attest;
 pub mod document;
 pub mod explain;
 pub mod human;
 pub mod inspect;
 pub mod policy;
+pub mod raw;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -109,11 +111,20 @@ impl Output {
 
     /// Adds the JSON document with the warnings so far; nothing in text.
     pub fn document(&mut self, document: &Value) {
+        self.document_with(document, &[]);
+    }
+
+    /// Adds the document likewise, with JSON that was signed in place of its [`raw::raw_member`]s.
+    pub fn document_with(&mut self, document: &Value, raw: &[raw::Raw]) {
         if self.format == Format::Json {
             let mut document = document.clone();
             document["warnings"] = self.warnings.json();
+            let spliced = raw::Spliced {
+                value: &document,
+                raw,
+            };
             let text =
-                serde_json::to_string_pretty(&document).expect("a JSON value always serialises");
+                serde_json::to_string_pretty(&spliced).expect("a JSON value always serialises");
             self.raw(&escaped(&text));
             self.raw("\n");
         }

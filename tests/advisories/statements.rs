@@ -418,7 +418,7 @@ fn cve_2026_44309_the_bytes_that_were_signed() {
         Forge::envelope2,
         |scene| {
             if let Content::DsseEnvelope(envelope) = &mut scene.bundle.content {
-                envelope.payload.push(b'\n');
+                envelope.payload = [&*envelope.payload, b"\n"].concat().into();
             }
         },
         "signature-invalid",

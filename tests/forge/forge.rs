@@ -471,7 +471,7 @@ impl Forge {
             },
             Signed::Envelope { payload_type, .. } => Content::DsseEnvelope(Envelope {
                 payload_type: payload_type.clone(),
-                payload,
+                payload: payload.into(),
                 signature,
                 keyid: String::new(),
             }),
