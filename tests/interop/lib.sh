@@ -101,7 +101,7 @@ run_logged() { # run_logged COMMAND...: status and $last (the file with its outp
   "${limit[@]}" "$@" > "$last" 2>&1 < /dev/null
 }
 said() { # said FILE: the line of it that tells most, for the table
-  { grep -m1 -iE '^(\[.*\])?( *ERROR)?.*(error|fail|not |mismatch)' "$1" || tail -n1 "$1"; } | tr '\t' ' ' | cut -c1-150
+  { grep -m1 -iE '^(\[.*\])? *error' "$1" || grep -m1 -iE 'fail|not |mismatch' "$1" || tail -n1 "$1"; } | tr '\t' ' ' | cut -c1-150
 }
 
 keyless_sign_image() { "${limit[@]}" "$KEYLESS" sign "${keyless_sign[@]}" -y "$@"; }
