@@ -8,6 +8,7 @@ pub mod checkpoint;
 pub mod dsse;
 pub mod identity_token;
 pub mod legacy;
+pub mod image_list;
 pub mod limits;
 pub mod log_entry;
 pub mod oci;
