@@ -179,7 +179,7 @@ impl Diagnostic for ImageListError {
             | ImageListError::Instruction { .. } => {
                 "--from-format says what kind of file it is: list, kubernetes, compose or dockerfile"
             }
-            ImageListError::Yaml { .. } => {
+            ImageListError::Yaml { .. } | ImageListError::Ambiguous { .. } => {
                 "a template is rendered first, as in: helm template … | keyless verify --from - …"
             }
             ImageListError::Variable { .. } => {

@@ -1,6 +1,7 @@
 use super::super::ImageListKind;
 use super::super::tests::{names, refused};
 use super::*;
+use crate::diagnostic::Diagnostic as _;
 
 const KIND: ImageListKind = ImageListKind::Kubernetes;
 
@@ -136,6 +137,8 @@ fn keys_stand_once_and_are_text() {
     for (key, code) in [
         ("[a]", "image-list-ambiguous"),
         ("? {a: b}\n ", "image-list-ambiguous"),
+        // A template that was not rendered.
+        ("{{ .Values.x }}", "image-list-ambiguous"),
         ("!x image", "image-list-ambiguous"),
         ("!!binary aW1hZ2U=", "image-list-ambiguous"),
     ] {
@@ -170,7 +173,6 @@ fn what_is_not_yaml_is_refused() {
         "  a: [\n",
         "  a: \"\n",
         "  a: b: c\n",
-        "  {{ if .Values.x }}\n  a: b\n",
         "  - a\n b\n",
         "  a: *\n",
         "  a: @b\n",
