@@ -3,6 +3,7 @@
 
 mod arguments;
 mod attach;
+mod images;
 mod inspect;
 mod login;
 mod policy;
@@ -85,12 +86,25 @@ impl Context {
     /// Shows an event of a flow.
     fn report(&self) -> impl Fn(Event) + Sync + use<> {
         let quiet = self.quiet;
+        let is_watched = !quiet && output::progress::is_watched();
         let warnings = self.warnings.clone();
         move |event: Event| match output::human::warning(&event) {
-            None if matches!(event, Event::Progress { .. }) => {}
             Some(warning) => warnings.warn(&warning),
             None if quiet => {}
-            None => output::note(output::human::event(&event)),
+            None => match event {
+                Event::Progress { done, total, .. } if is_watched && total > 1 => {
+                    output::progress::show(&output::human::event(&event), done == total);
+                }
+                Event::Progress { .. } => {}
+                event => output::note(output::human::event(&event)),
+            },
+        }
+    }
+
+    /// Shows a line on standard error, unless the user wants errors and warnings only.
+    fn note(&self, line: &str) {
+        if !self.quiet {
+            output::note(output::human::plain(line));
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod demo;
 pub mod discover;
 pub mod event;
 pub mod identity;
+pub mod image_list;
 pub mod image_tree;
 pub mod inspect;
 pub mod policy;

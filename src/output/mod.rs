@@ -6,6 +6,7 @@ pub mod explain;
 pub mod human;
 pub mod inspect;
 pub mod policy;
+pub mod progress;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -162,7 +163,7 @@ fn escaped(json: &str) -> String {
 
 /// Writes a line to standard error; one that is closed is no reason to stop.
 pub fn note(line: impl AsRef<str>) {
-    let _ = writeln!(io::stderr().lock(), "{}", line.as_ref());
+    progress::write_above(line.as_ref());
 }
 
 /// Shows an error: message, facts, what to try.
