@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::arguments::UsageError;
+use super::arguments::{DEFAULT_JOBS, UsageError};
 use super::{Context, boxed};
 use crate::diagnostic::Diagnostic;
 use crate::flow::image_list::{ImageSources, NamedImages};
@@ -53,7 +53,7 @@ pub(crate) struct ImagesArguments {
     #[arg(
         long,
         value_name = "NUMBER",
-        default_value_t = 16,
+        default_value_t = DEFAULT_JOBS as u16,
         value_parser = clap::value_parser!(u16).range(1..=256)
     )]
     jobs: u16,

@@ -21,6 +21,7 @@ mod verify_blob;
 mod version;
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Parser, Subcommand};
 
@@ -87,14 +88,18 @@ impl Context {
     fn report(&self) -> impl Fn(Event) + Sync + use<> {
         let quiet = self.quiet;
         let is_watched = !quiet && output::progress::is_watched();
+        let shows_progress = AtomicBool::new(false);
         let warnings = self.warnings.clone();
         move |event: Event| match output::human::warning(&event) {
             Some(warning) => warnings.warn(&warning),
             None if quiet => {}
             None => match event {
                 Event::Progress { done, total, .. } if is_watched && total > 1 => {
+                    shows_progress.store(true, Ordering::Relaxed);
                     output::progress::show(&output::human::event(&event), done == total);
                 }
+                // The line counts them.
+                Event::Attaching { .. } if shows_progress.load(Ordering::Relaxed) => {}
                 Event::Progress { .. } => {}
                 event => output::note(output::human::event(&event)),
             },
@@ -144,11 +149,14 @@ pub(crate) fn finish(output: Output, exit: Exit) -> Exit {
 
 /// Runs asynchronous work of a command.
 pub(crate) fn run_async<F: Future>(future: F) -> F::Output {
-    tokio::runtime::Builder::new_current_thread()
+    let result = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .expect("the system grants a process its event queue")
-        .block_on(future)
+        .block_on(future);
+    // What stopped on the way has left its line.
+    output::progress::erase();
+    result
 }
 
 /// Runs the program; returns its exit code.

@@ -151,6 +151,7 @@ pub async fn demo(
     });
 
     let request = SignImageRequest {
+        jobs: 1,
         images: vec![image.clone().into()],
         annotations: [("demo".to_owned(), "true".to_owned())].into(),
         recursive: false,

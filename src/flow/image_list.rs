@@ -76,7 +76,7 @@ pub enum NamedImagesError {
         /// Where a file has it.
         origin: Option<Origin>,
         /// Why.
-        error: RegistryError,
+        error: Box<RegistryError>,
     },
     /// All together they are more than one run takes.
     #[error("more than {limit} images")]
@@ -208,9 +208,12 @@ impl NamedImages {
     }
 
     fn add(&mut self, text: &str, origin: Option<Origin>) -> Result<(), NamedImagesError> {
-        let reference: ImageReference = match text.parse() {
+        let reference = match text.parse::<ImageReference>() {
             Ok(reference) => reference,
-            Err(error) => return Err(NamedImagesError::Reference { origin, error }),
+            Err(error) => {
+                let error = Box::new(error);
+                return Err(NamedImagesError::Reference { origin, error });
+            }
         };
         let shown = reference.to_string();
         if self.known.contains(&shown) {
@@ -262,7 +265,10 @@ mod tests {
         assert_eq!(of(2), format!("{}, line 2, service c", compose.display()));
         assert_eq!(
             named.remarks[0].to_string(),
-            format!("{}, line 3: left out service d, which is built here", compose.display())
+            format!(
+                "{}, line 3: left out service d, which is built here",
+                compose.display()
+            )
         );
     }
 
@@ -306,7 +312,10 @@ mod tests {
         let list: String = (0..LISTED_IMAGES).map(|i| format!("a{i}\n")).collect();
         std::fs::write(&one, &list).unwrap();
         std::fs::write(&other, "a0\n").unwrap();
-        assert_eq!(read(&["a1"], &[&one, &other]).unwrap().references.len(), LISTED_IMAGES);
+        assert_eq!(
+            read(&["a1"], &[&one, &other]).unwrap().references.len(),
+            LISTED_IMAGES
+        );
         let error = read(&["b"], &[&one]).unwrap_err();
         assert_eq!(error.code(), "image-list-too-many");
     }

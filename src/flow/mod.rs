@@ -24,4 +24,4 @@ pub mod verify_blob;
 pub mod verify_blob_rules;
 pub mod verify_image;
 
-pub use event::{Event, Reporter};
+pub use event::{Event, Reporter, Stage};

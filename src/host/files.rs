@@ -139,14 +139,12 @@ pub fn read_bounded_within(
     let (sender, receiver) = mpsc::channel();
     let owned = path.to_owned();
     std::thread::spawn(move || sender.send(read_bounded(&owned, limit)));
-    receiver
-        .recv_timeout(patience)
-        .unwrap_or_else(|_| {
-            Err(FileError::TooSlow {
-                path: path.display().to_string(),
-                seconds: patience.as_secs(),
-            })
+    receiver.recv_timeout(patience).unwrap_or_else(|_| {
+        Err(FileError::TooSlow {
+            path: path.display().to_string(),
+            seconds: patience.as_secs(),
         })
+    })
 }
 
 /// Bytes read at a time while hashing: large enough that calls do not count, small enough for the cache.

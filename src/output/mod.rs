@@ -7,6 +7,7 @@ pub mod human;
 pub mod inspect;
 pub mod policy;
 pub mod progress;
+pub mod summary;
 
 use std::io::{self, Write};
 use std::path::Path;

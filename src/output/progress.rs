@@ -30,18 +30,27 @@ pub fn is_watched() -> bool {
 
 /// Shows how far a run is; erases the line once all is done. A drawing soon after another is left out.
 pub fn show(text: &str, is_over: bool) {
+    if is_over {
+        return erase();
+    }
     let mut line = LINE.lock().unwrap_or_else(PoisonError::into_inner);
     let is_soon = line.drawn.is_some_and(|drawn| drawn.elapsed() < PAUSE);
-    if is_over {
-        let _ = io::stderr().write_all(erasure(&line.shown).as_bytes());
-        line.shown.clear();
-        line.drawn = None;
-    } else if !is_soon {
+    if !is_soon {
         let drawn = format!("{}{text}", erasure(&line.shown));
         let _ = io::stderr().write_all(drawn.as_bytes());
         line.shown = text.to_owned();
         line.drawn = Some(Instant::now());
     }
+}
+
+/// Erases the line, if there is one.
+pub fn erase() {
+    let mut line = LINE.lock().unwrap_or_else(PoisonError::into_inner);
+    if !line.shown.is_empty() {
+        let _ = io::stderr().write_all(erasure(&line.shown).as_bytes());
+        line.shown.clear();
+    }
+    line.drawn = None;
 }
 
 /// Writes a line of its own to standard error, above the one that is drawn over.
