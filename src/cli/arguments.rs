@@ -243,6 +243,12 @@ pub(crate) struct SigningArguments {
 }
 
 impl SigningArguments {
+    /// Returns whether the token is read from standard input.
+    pub fn token_is_stdin(&self) -> bool {
+        let given = self.identity_token.as_ref();
+        given.is_some_and(|token| token.expose() == "-")
+    }
+
     /// Makes the options of a signing.
     pub fn options(&self, trust: &TrustArguments) -> SigningOptions {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());

@@ -4,15 +4,15 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
-use super::arguments::{
-    DEFAULT_JOBS, FormArgument, SigningArguments, TrustArguments, UsageError, images,
-};
+use super::arguments::{FormArgument, SigningArguments, TrustArguments, UsageError};
+use super::images::ImagesArguments;
 use super::predicate_arguments::AttestedArguments;
 use super::registry_arguments::RegistryArguments;
-use super::sign::show_signed;
+use super::sign::{Shown, show_signed};
 use super::{Context, boxed, fail_with, note_nothing_published, run_async};
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::attest_image::{AttestImageRequest, attest_images};
+use crate::flow::image_list::NamedImages;
 use crate::flow::sign::SigningOptions;
 use crate::host::files::OutputFile;
 use crate::host::hardening::harden;
@@ -28,9 +28,8 @@ use crate::output::{Format, Output};
 /// Example: keyless attest registry.example/app@sha256:… --type cyclonedx --predicate sbom.json
 #[derive(Debug, Args)]
 pub(crate) struct AttestArguments {
-    /// Images, best by digest.
-    #[arg(required = true, value_name = "IMAGE")]
-    images: Vec<String>,
+    #[command(flatten)]
+    images: ImagesArguments,
 
     #[command(flatten)]
     attested: AttestedArguments,
@@ -82,7 +81,7 @@ pub(crate) fn run(arguments: AttestArguments, context: &Context) -> Exit {
         Ok(output) => output,
         Err(exit) => return exit,
     };
-    let request = match request(&arguments, &output) {
+    let (request, named) = match request(&arguments, &output, context) {
         Ok(request) => request,
         Err(error) => return fail_with(output, COMMAND, &*error),
     };
@@ -93,7 +92,14 @@ pub(crate) fn run(arguments: AttestArguments, context: &Context) -> Exit {
     };
     let report = context.report();
     match run_async(attest_images(&http, &registry, request, &report)) {
-        Ok(attested) => show_signed(output, COMMAND, "attested", &attested),
+        Ok(attested) => {
+            let shown = Shown {
+                command: COMMAND,
+                verb: "attested",
+                named: &named,
+            };
+            show_signed(output, &shown, &attested, context)
+        }
         Err(error) => {
             note_nothing_published();
             fail_with(output, COMMAND, &error)
@@ -104,7 +110,8 @@ pub(crate) fn run(arguments: AttestArguments, context: &Context) -> Exit {
 fn request(
     arguments: &AttestArguments,
     shown: &Output,
-) -> Result<AttestImageRequest, Box<dyn Diagnostic>> {
+    context: &Context,
+) -> Result<(AttestImageRequest, NamedImages), Box<dyn Diagnostic>> {
     let conflict = |what, hint| boxed(UsageError::Conflict { what, hint });
     let upload = arguments.upload && !arguments.no_upload;
     if !upload && arguments.bundle.is_none() {
@@ -127,18 +134,20 @@ fn request(
             "give each a name of its own",
         ));
     }
-    Ok(AttestImageRequest {
-        images: images(&arguments.images).map_err(boxed)?,
+    let named = arguments.images.read(shown, context)?;
+    let request = AttestImageRequest {
+        images: named.references.clone(),
         attested: arguments
             .attested
             .read(arguments.registry.attachments.max_attachment_size)?,
         recursive: arguments.recursive,
         bundle,
         upload,
-        jobs: DEFAULT_JOBS,
+        jobs: arguments.images.jobs(),
         signing: SigningOptions {
             form: arguments.format.into(),
             ..arguments.signing.options(&arguments.trust)
         },
-    })
+    };
+    Ok((request, named))
 }

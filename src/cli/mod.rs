@@ -5,14 +5,14 @@ mod arguments;
 mod attach;
 mod attest;
 mod attest_blob;
+mod copy;
 mod detached_arguments;
+mod download;
+mod images;
 mod inspect;
 mod limits;
-mod login;
-mod copy;
-mod download;
-mod inspect;
 mod load;
+mod login;
 mod policy;
 mod policy_arguments;
 mod predicate_arguments;
@@ -34,6 +34,7 @@ mod verify_blob_attestation;
 mod version;
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Parser, Subcommand};
 
@@ -110,12 +111,29 @@ impl Context {
     /// Shows an event of a flow.
     fn report(&self) -> impl Fn(Event) + Sync + use<> {
         let quiet = self.quiet;
+        let is_watched = !quiet && output::progress::is_watched();
+        let shows_progress = AtomicBool::new(false);
         let warnings = self.warnings.clone();
         move |event: Event| match output::human::warning(&event) {
-            None if matches!(event, Event::Progress { .. }) => {}
             Some(warning) => warnings.warn(&warning),
             None if quiet => {}
-            None => output::note(output::human::event(&event)),
+            None => match event {
+                Event::Progress { done, total, .. } if is_watched && total > 1 => {
+                    shows_progress.store(true, Ordering::Relaxed);
+                    output::progress::show(&output::human::event(&event), done == total);
+                }
+                // The line counts them.
+                Event::Attaching { .. } if shows_progress.load(Ordering::Relaxed) => {}
+                Event::Progress { .. } => {}
+                event => output::note(output::human::event(&event)),
+            },
+        }
+    }
+
+    /// Shows a line on standard error, unless the user wants errors and warnings only.
+    fn note(&self, line: &str) {
+        if !self.quiet {
+            output::note(output::human::plain(line));
         }
     }
 }
@@ -148,6 +166,8 @@ pub(crate) fn fail_with(mut output: Output, command: &str, error: &dyn Diagnosti
 /// Says that a signing that stopped left nothing behind.
 pub(crate) fn note_nothing_published() {
     output::note("nothing was published");
+}
+
 /// Shows what could not be looked at, and returns how bad that is: what is listed and not there is worth a
 /// word, no more.
 pub(crate) fn note_exit(problems: &[&Problem]) -> Exit {
@@ -173,11 +193,14 @@ pub(crate) fn finish(output: Output, exit: Exit) -> Exit {
 
 /// Runs asynchronous work of a command.
 pub(crate) fn run_async<F: Future>(future: F) -> F::Output {
-    tokio::runtime::Builder::new_current_thread()
+    let result = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .expect("the system grants a process its event queue")
-        .block_on(future)
+        .block_on(future);
+    // What stopped on the way has left its line.
+    output::progress::erase();
+    result
 }
 
 /// Runs the program; returns its exit code.

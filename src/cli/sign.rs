@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args};
 
 use super::arguments::{
-    AnnotationArguments, DEFAULT_JOBS, FormArgument, SigningArguments, TrustArguments, UsageError,
-    images,
+    AnnotationArguments, FormArgument, SigningArguments, TrustArguments, UsageError,
 };
+use super::images::ImagesArguments;
 use super::registry_arguments::RegistryArguments;
 use super::{Context, fail, fail_with, finish, run_async};
 use crate::diagnostic::{Diagnostic, Exit};
+use crate::flow::image_list::NamedImages;
 use crate::flow::sign::SigningOptions;
 use crate::flow::sign_image::{SignImageRequest, SignedImage, sign_images};
 use crate::host::files::OutputFile;
@@ -18,6 +19,7 @@ use crate::host::hardening::harden;
 use crate::net::HttpClient;
 use crate::net::registry::Attached;
 use crate::output::human::plain;
+use crate::output::summary::Summary;
 use crate::output::{Format, Output, document, human, note};
 
 /// Sign images that exist in a registry, and attach the signatures.
@@ -28,9 +30,8 @@ use crate::output::{Format, Output, document, human, note};
 /// Example: keyless sign registry.example/app@sha256:… --identity-token token.txt
 #[derive(Debug, Args)]
 pub(crate) struct SignArguments {
-    /// Images, best by digest.
-    #[arg(required = true, value_name = "IMAGE")]
-    images: Vec<String>,
+    #[command(flatten)]
+    images: ImagesArguments,
 
     #[command(flatten)]
     annotations: AnnotationArguments,
@@ -76,7 +77,7 @@ pub(crate) fn run(arguments: SignArguments, context: &Context) -> Exit {
         Ok(output) => output,
         Err(exit) => return exit,
     };
-    let request = match request(&arguments, &output) {
+    let (request, named) = match request(&arguments, &output, context) {
         Ok(request) => request,
         Err(error) => return fail_with(output, "sign", &*error),
     };
@@ -87,7 +88,14 @@ pub(crate) fn run(arguments: SignArguments, context: &Context) -> Exit {
     };
     let report = context.report();
     match run_async(sign_images(&http, &registry, request, &report)) {
-        Ok(signed) => show_signed(output, "sign", "signed", &signed),
+        Ok(signed) => {
+            let shown = Shown {
+                command: "sign",
+                verb: "signed",
+                named: &named,
+            };
+            show_signed(output, &shown, &signed, context)
+        }
         Err(error) => {
             note("nothing was published");
             fail_with(output, "sign", &error)
@@ -98,11 +106,18 @@ pub(crate) fn run(arguments: SignArguments, context: &Context) -> Exit {
 fn request(
     arguments: &SignArguments,
     shown: &Output,
-) -> Result<SignImageRequest, Box<dyn Diagnostic>> {
+    context: &Context,
+) -> Result<(SignImageRequest, NamedImages), Box<dyn Diagnostic>> {
     if !arguments.upload && arguments.bundle.is_none() {
         return Err(Box::new(UsageError::Conflict {
             what: "--upload=false without --bundle would leave nothing behind",
             hint: "name a file with --bundle",
+        }));
+    }
+    if arguments.images.reads_stdin() && arguments.signing.token_is_stdin() {
+        return Err(Box::new(UsageError::Conflict {
+            what: "standard input is to be both the images and the identity token",
+            hint: "give the token in a file, or as SIGSTORE_ID_TOKEN",
         }));
     }
     let boxed = |error: UsageError| -> Box<dyn Diagnostic> { Box::new(error) };
@@ -121,32 +136,49 @@ fn request(
             hint: "give each a name of its own",
         }));
     }
-    Ok(SignImageRequest {
-        images: images(&arguments.images).map_err(boxed)?,
-        annotations: arguments.annotations.map().map_err(boxed)?,
+    let annotations = arguments.annotations.map().map_err(boxed)?;
+    let named = arguments.images.read(shown, context)?;
+    let request = SignImageRequest {
+        images: named.references.clone(),
+        annotations,
         recursive: arguments.recursive,
         bundle,
         upload: arguments.upload,
-        jobs: DEFAULT_JOBS,
+        jobs: arguments.images.jobs(),
         signing: SigningOptions {
             form: arguments.format.into(),
             ..arguments.signing.options(&arguments.trust)
         },
-    })
+    };
+    Ok((request, named))
 }
 
-/// Shows what became of each image: `verb` in text, `command` in the document.
+/// How a command shows what it made.
+pub(super) struct Shown<'a> {
+    /// The command, in the document.
+    pub command: &'a str,
+    /// What was done, in text.
+    pub verb: &'a str,
+    /// Where the images were named.
+    pub named: &'a NamedImages,
+}
+
+/// Shows what became of each image.
 pub(super) fn show_signed(
     mut output: Output,
-    command: &str,
-    verb: &str,
+    shown: &Shown<'_>,
     images: &[SignedImage],
+    context: &Context,
 ) -> Exit {
     let mut exit = Exit::Accepted;
     for signed in images {
         match &signed.attached {
             Ok(how) => {
-                output.line(format!("{verb} {}", plain(&signed.image.image.to_string())));
+                output.line(format!(
+                    "{} {}",
+                    shown.verb,
+                    plain(&signed.image.image.to_string())
+                ));
                 for line in human::verified(&signed.bundle.verified) {
                     output.line(line);
                 }
@@ -180,9 +212,24 @@ pub(super) fn show_signed(
                     _ => {}
                 }
             }
-            Err(error) => exit = exit.worst(fail(error)),
+            Err(error) => {
+                exit = exit.worst(fail(error));
+                if let Some(origin) = shown.named.origin(&signed.image.given) {
+                    note(format!("  named in {}", plain(&origin.to_string())));
+                }
+            }
         }
     }
-    output.document(&document::sign_images(command, images, exit));
+    let summary = Summary::of(images.iter().map(SignedImage::exit));
+    if let Some(line) = summary.line(shown.verb, "not attached") {
+        context.note(&line);
+    }
+    output.document(&document::sign_images(
+        shown.command,
+        images,
+        exit,
+        &summary,
+        shown.named,
+    ));
     finish(output, exit)
 }

@@ -2,7 +2,8 @@
 
 use clap::Args;
 
-use super::arguments::{AnnotationArguments, DEFAULT_JOBS, TrustArguments, UsageError, images};
+use super::arguments::{AnnotationArguments, TrustArguments, UsageError};
+use super::images::ImagesArguments;
 use super::policy_arguments::{
     EvidenceArguments, IdentityArguments, PolicyFileArguments, accepting_command,
 };
@@ -10,6 +11,7 @@ use super::registry_arguments::RegistryArguments;
 use super::scope::ScopeArguments;
 use super::{Context, boxed, fail, fail_with, finish, refuse, run_async};
 use crate::diagnostic::{Diagnostic, Exit};
+use crate::flow::image_list::NamedImages;
 use crate::flow::rules::Unmet;
 use crate::flow::store::StoreError;
 use crate::flow::trust;
@@ -21,6 +23,7 @@ use crate::host::image_layout::ImageLayout;
 use crate::net::HttpClient;
 use crate::net::registry::ImageReference;
 use crate::output::human::{self, plain};
+use crate::output::summary::Summary;
 use crate::output::{Format, Output, document, explain, note, policy};
 use crate::verify::ExpectedContent;
 use crate::verify::policy_file::Expectation;
@@ -33,9 +36,8 @@ use crate::verify::policy_file::Expectation;
 /// --certificate-oidc-issuer https://accounts.google.com
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArguments {
-    /// Images.
-    #[arg(required = true, value_name = "IMAGE")]
-    images: Vec<String>,
+    #[command(flatten)]
+    images: ImagesArguments,
 
     #[command(flatten)]
     identity: IdentityArguments,
@@ -54,7 +56,7 @@ pub(crate) struct VerifyArguments {
 
     /// The images lie in folders, as OCI image layouts such as `keyless save` and `cosign save` write. No
     /// registry is asked.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "from")]
     local_image: bool,
 
     /// How to show the result.
@@ -74,25 +76,26 @@ pub(crate) fn run(arguments: VerifyArguments, context: &Context) -> Exit {
         Err(exit) => return exit,
     };
     if arguments.local_image {
-        return run_local(output, &arguments);
+        return run_local(output, &arguments, context);
     }
-    let references = match images(&arguments.images) {
-        Ok(references) => references,
-        Err(error) => return fail_with(output, "verify", &error),
+    let named = match arguments.images.read(&output, context) {
+        Ok(named) => named,
+        Err(error) => return fail_with(output, "verify", error.as_ref()),
     };
+    let references = &named.references;
     let scope = match arguments.scope.scope() {
         Ok(scope) => scope,
         Err(error) => return fail_with(output, "verify", &error),
     };
     let http = HttpClient::new();
-    let registry = match arguments.registry.client(&http, &references, context) {
+    let registry = match arguments.registry.client(&http, references, context) {
         Ok(registry) => registry,
         Err(error) => return fail_with(output, "verify", &error),
     };
     let expectation = match arguments.expectation() {
         Ok(expectation) => expectation,
         Err(Unexpected::Nobody(error)) => {
-            let claimed = run_async(show_claimed(&references, |reference| {
+            let claimed = run_async(show_claimed(references, |reference| {
                 claimed_signers(&registry, reference)
             }));
             output.document(&document::claimed("verify", &error, &claimed));
@@ -114,15 +117,15 @@ pub(crate) fn run(arguments: VerifyArguments, context: &Context) -> Exit {
         trust: &trust,
         explain: arguments.evidence.explain,
         scope,
-        jobs: DEFAULT_JOBS,
+        jobs: arguments.images.jobs(),
     };
     let report = context.report();
-    let verdicts = run_async(verify_images(&registry, &references, &request, &report));
-    show(output, &verdicts, &arguments)
+    let verdicts = run_async(verify_images(&registry, references, &request, &report));
+    show(output, &verdicts, &named, &arguments, context)
 }
 
 /// Judges image layouts on disk.
-fn run_local(output: Output, arguments: &VerifyArguments) -> Exit {
+fn run_local(output: Output, arguments: &VerifyArguments, context: &Context) -> Exit {
     if arguments.policy_file.policy.is_some() {
         let error = UsageError::Conflict {
             what: "a policy file is given for images in folders",
@@ -156,10 +159,10 @@ fn run_local(output: Output, arguments: &VerifyArguments) -> Exit {
         trust: &trust,
         explain: arguments.evidence.explain,
         scope,
-        jobs: DEFAULT_JOBS,
+        jobs: arguments.images.jobs(),
     };
     let mut verdicts = Vec::new();
-    for folder in &arguments.images {
+    for folder in &arguments.images.images {
         let judged = ImageLayout::open(folder.as_ref())
             .and_then(|layout| run_async(verify_layout(&layout, &request)));
         match judged {
@@ -167,7 +170,8 @@ fn run_local(output: Output, arguments: &VerifyArguments) -> Exit {
             Err(error) => verdicts.push(ImageVerdict::unreadable(folder.clone(), error)),
         }
     }
-    show(output, &verdicts, arguments)
+    let named = NamedImages::default();
+    show(output, &verdicts, &named, arguments, context)
 }
 
 /// Why nobody is expected.
@@ -281,7 +285,13 @@ pub(super) fn show_refusal(
     exit
 }
 
-fn show(mut output: Output, verdicts: &[ImageVerdict], arguments: &VerifyArguments) -> Exit {
+fn show(
+    mut output: Output,
+    verdicts: &[ImageVerdict],
+    named: &NamedImages,
+    arguments: &VerifyArguments,
+    context: &Context,
+) -> Exit {
     let mut exit = Exit::Accepted;
     for verdict in verdicts {
         // What is not accepted is no data: its line goes with the error that explains it.
@@ -304,13 +314,21 @@ fn show(mut output: Output, verdicts: &[ImageVerdict], arguments: &VerifyArgumen
         if let Some(error) = &verdict.error {
             let accepting = arguments.accepting(verdict);
             exit = exit.worst(show_refusal(verdict, error, accepting.as_deref()));
+            if let Some(origin) = named.origin(&verdict.given) {
+                note(format!("  named in {}", plain(&origin.to_string())));
+            }
             if let Some(line) = human::listed(verdict, verdicts) {
                 note(line);
             }
         }
     }
-    output.document(&document::verify_images(verdicts, exit, |verdict| {
-        arguments.accepting(verdict)
-    }));
+    let summary = Summary::of(verdicts.iter().map(ImageVerdict::exit));
+    if let Some(line) = summary.line("verified", "not judged") {
+        context.note(&line);
+    }
+    let accepting = |verdict: &ImageVerdict| arguments.accepting(verdict);
+    output.document(&document::verify_images(
+        verdicts, exit, &summary, named, accepting,
+    ));
     finish(output, exit)
 }

@@ -2,14 +2,16 @@
 
 use clap::Args;
 
-use super::arguments::{DEFAULT_JOBS, TrustArguments, images};
+use super::arguments::TrustArguments;
+use super::images::ImagesArguments;
 use super::policy_arguments::{EvidenceArguments, IdentityArguments, accepting_command};
 use super::predicate_arguments::{AskedOfPredicate, PredicateArguments, UnusableExpectation};
 use super::registry_arguments::RegistryArguments;
 use super::scope::ScopeArguments;
 use super::verify::{show_claimed, show_refusal};
-use super::{Context, boxed, fail, fail_with, finish, run_async};
+use super::{Context, fail, fail_with, finish, run_async};
 use crate::diagnostic::Exit;
+use crate::flow::image_list::NamedImages;
 use crate::flow::rules::Unmet;
 use crate::flow::trust;
 use crate::flow::verify_attestation::claimed_attesters;
@@ -27,9 +29,8 @@ use crate::output::{Format, Output, document, explain, human, note};
 /// --certificate-identity dev@example.com --certificate-oidc-issuer https://accounts.google.com
 #[derive(Debug, Args)]
 pub(crate) struct VerifyAttestationArguments {
-    /// Images.
-    #[arg(required = true, value_name = "IMAGE")]
-    images: Vec<String>,
+    #[command(flatten)]
+    images: ImagesArguments,
 
     #[command(flatten)]
     predicate: PredicateArguments,
@@ -61,13 +62,14 @@ pub(crate) fn run(arguments: VerifyAttestationArguments, context: &Context) -> E
         Ok(output) => output,
         Err(exit) => return exit,
     };
-    let read = images(&arguments.images).map_err(boxed);
-    let (references, asked) = match read.and_then(|read| Ok((read, arguments.predicate.read()?))) {
+    let read = arguments.images.read(&output, context);
+    let (named, asked) = match read.and_then(|read| Ok((read, arguments.predicate.read()?))) {
         Ok(read) => read,
         Err(error) => return fail_with(output, COMMAND, &*error),
     };
+    let references = &named.references;
     let http = HttpClient::new();
-    let registry = match arguments.registry.client(&http, &references, context) {
+    let registry = match arguments.registry.client(&http, references, context) {
         Ok(registry) => registry,
         Err(error) => return fail_with(output, COMMAND, &error),
     };
@@ -78,7 +80,7 @@ pub(crate) fn run(arguments: VerifyAttestationArguments, context: &Context) -> E
     let expectation = match asked.expectation(&arguments.identity, &arguments.evidence) {
         Ok(expectation) => expectation,
         Err(UnusableExpectation::Nobody(error)) => {
-            let claimed = run_async(show_claimed(&references, |reference| {
+            let claimed = run_async(show_claimed(references, |reference| {
                 claimed_attesters(&registry, reference, &asked.uri)
             }));
             output.document(&document::claimed(COMMAND, &error, &claimed));
@@ -98,11 +100,11 @@ pub(crate) fn run(arguments: VerifyAttestationArguments, context: &Context) -> E
         trust: &trust,
         explain: arguments.evidence.explain,
         scope,
-        jobs: DEFAULT_JOBS,
+        jobs: arguments.images.jobs(),
     };
     let report = context.report();
-    let verdicts = run_async(verify_images(&registry, &references, &request, &report));
-    show(output, &verdicts, &asked, &arguments)
+    let verdicts = run_async(verify_images(&registry, references, &request, &report));
+    show(output, &verdicts, &named, &asked, &arguments)
 }
 
 /// What goes to standard output beside the raw formats.
@@ -136,6 +138,7 @@ impl VerifyAttestationArguments {
 fn show(
     mut output: Output,
     verdicts: &[ImageVerdict],
+    named: &NamedImages,
     asked: &AskedOfPredicate,
     arguments: &VerifyAttestationArguments,
 ) -> Exit {
@@ -172,7 +175,7 @@ fn show(
     }
     if arguments.output == AttestationFormat::Json {
         let accepting = |verdict: &ImageVerdict| arguments.accepting(verdict, asked);
-        let document = attest::verify_images(verdicts, &shown, exit, accepting);
+        let document = attest::verify_images(verdicts, &shown, exit, named, accepting);
         output.document_with(&document, &attest::predicates(&shown));
     }
     finish(output, exit)

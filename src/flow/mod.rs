@@ -13,6 +13,7 @@ pub mod discover;
 pub mod download;
 pub mod event;
 pub mod identity;
+pub mod image_list;
 pub mod image_tree;
 pub mod inspect;
 pub mod load;
@@ -33,4 +34,4 @@ pub mod verify_blob;
 pub mod verify_blob_rules;
 pub mod verify_image;
 
-pub use event::{Event, Reporter};
+pub use event::{Event, Reporter, Stage};

@@ -1,12 +1,15 @@
 //! Signing, whatever is signed: token, key, certificate, signatures, timestamps, log entries, bundles,
 //! and our own verdict on each before anybody else sees it.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use futures_util::future::try_join_all;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use url::Url;
 
 use crate::crypto::{Certificate, Digest};
 use crate::diagnostic::{Diagnostic, Exit};
-use crate::flow::event::{Event, Reporter};
+use crate::flow::event::{Event, Reporter, Stage};
 use crate::flow::identity::{IdentityError, TokenSource};
 use crate::flow::trust::{self, TrustError, TrustSource};
 use crate::format::bundle::{Bundle, BundleVersion, Content, KeyMaterial, TransparencyLogEntry};
@@ -25,6 +28,10 @@ use crate::sign::{CertifyError, EphemeralKey};
 use crate::trust::TrustedRoot;
 use crate::trust::signing_config::{RekorVersion, SelectedServices, SigningConfigError};
 use crate::verify::{Artifact, ExpectedContent, Policy, VerifiedBundle, VerifyError, verify};
+
+/// Signatures that are timestamped and logged at a time. A log that makes tiles answers all of a second at once,
+/// so that waiting for them one by one would take as many seconds.
+const RECORDED_AT_A_TIME: usize = 256;
 
 /// The step at which signing stopped. Nothing has been published then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -417,18 +424,28 @@ impl Preparation {
         report(Event::Recording {
             signatures: signed.signatures.len(),
         });
-        let bundles = payloads.iter().zip(digests).zip(signed.signatures).map(
-            |((payload, digest), signature)| {
-                self.bundle(
-                    payload,
-                    digest,
-                    signature,
-                    &signed.certificate,
-                    &signed.identity,
-                )
+        let (done, total) = (&AtomicUsize::new(0), payloads.len());
+        let (this, signed) = (&self, &signed);
+        let signatures = signed.signatures.iter().cloned();
+        let bundles = payloads.iter().zip(digests).zip(signatures).map(
+            |((payload, digest), signature)| async move {
+                let certificate = &signed.certificate;
+                let bundle = this
+                    .bundle(payload, digest, signature, certificate, &signed.identity)
+                    .await?;
+                report(Event::Progress {
+                    stage: Stage::Logged,
+                    done: done.fetch_add(1, Ordering::Relaxed) + 1,
+                    total,
+                    refused: 0,
+                });
+                Ok(bundle)
             },
         );
-        try_join_all(bundles).await
+        stream::iter(bundles)
+            .buffered(RECORDED_AT_A_TIME)
+            .try_collect()
+            .await
     }
 
     async fn bundle(

@@ -1,13 +1,14 @@
 //! `keyless sign`: images that exist, one certificate, one bundle for each, attached.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::try_join_all;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::discover::Budget;
-use crate::flow::event::{Event, Reporter};
+use crate::flow::event::{Event, Reporter, Stage};
 use crate::flow::image_tree;
 use crate::flow::publish::{self, PublishError, UnwrittenBundle};
 use crate::flow::sign::{Payload, SignError, SignatureForm, SignedBundle, SigningOptions, prepare};
@@ -107,6 +108,16 @@ pub struct SignedImage {
     pub attached: Result<Option<Attached>, PublishError>,
 }
 
+impl SignedImage {
+    /// Returns the exit code of this image alone.
+    pub fn exit(&self) -> Exit {
+        match &self.attached {
+            Ok(_) => Exit::Accepted,
+            Err(error) => error.exit(),
+        }
+    }
+}
+
 /// Signs images.
 ///
 /// # Errors
@@ -142,6 +153,8 @@ pub async fn sign_images(
             .write(text.as_bytes())
             .map_err(|error| UnwrittenBundle::keep(error, &images[0].image.digest(), &text))?;
     }
+    let (total, done, failed) = (images.len(), AtomicUsize::new(0), AtomicUsize::new(0));
+    let (done, failed) = (&done, &failed);
     let attach = images.into_iter().zip(bundles).map(|(image, bundle)| {
         let kept = kept.clone();
         async move {
@@ -160,6 +173,13 @@ pub async fn sign_images(
                 image: image.image.to_string(),
                 cause: Box::new(cause),
                 kept: kept.or_else(|| publish::keep(&image.image.digest(), &bundle.json)),
+            });
+            let is_failed = usize::from(attached.is_err());
+            report(Event::Progress {
+                stage: Stage::Attached,
+                done: done.fetch_add(1, Ordering::Relaxed) + 1,
+                total,
+                refused: failed.fetch_add(is_failed, Ordering::Relaxed) + is_failed,
             });
             SignedImage {
                 image,
@@ -213,19 +233,26 @@ pub async fn look_up(
     report: Reporter<'_>,
 ) -> Result<Vec<PinnedImage>, StoreError> {
     let budget = Budget::default();
-    let found = references
-        .iter()
-        .map(|reference| resolve(registry, reference, recursive, &budget, report));
+    let (budget, done) = (&budget, &AtomicUsize::new(0));
+    let found = references.iter().map(|reference| async move {
+        let images = resolve(registry, reference, recursive, budget, report).await?;
+        report(Event::Progress {
+            stage: Stage::LookedUp,
+            done: done.fetch_add(1, Ordering::Relaxed) + 1,
+            total: references.len(),
+            refused: 0,
+        });
+        Ok::<_, StoreError>(images)
+    });
     let found: Vec<Vec<PinnedImage>> = stream::iter(found)
         .buffered(jobs.max(1))
         .try_collect()
         .await?;
-    let mut images: Vec<PinnedImage> = Vec::new();
-    for image in found.into_iter().flatten() {
-        if !images.iter().any(|known| known.image == image.image) {
-            images.push(image);
-        }
-    }
+    let mut known = HashSet::new();
+    let images = found.into_iter().flatten();
+    let images = images
+        .filter(|image| known.insert(image.image.clone()))
+        .collect();
     Ok(images)
 }
 

@@ -35,6 +35,20 @@ pub const TRUST_FILE_LEN: usize = 4 * 1024 * 1024;
 pub const TRUST_INSTANCES: usize = 256;
 /// A trust policy file, in bytes: some thousand rules.
 pub const POLICY_LEN: usize = 1024 * 1024;
+/// A file that names images, in bytes: the pods of a cluster with a thousand of them.
+pub const IMAGE_LIST_LEN: usize = 8 * 1024 * 1024;
+/// Images of one run, from all its files and arguments.
+pub const LISTED_IMAGES: usize = 10_000;
+/// Values in one document of such a file; a pod has about 300.
+pub const IMAGE_LIST_VALUES: usize = 400_000;
+/// Values that are visited in such a file, where an alias is a visit to what it stands for.
+pub const IMAGE_LIST_VISITS: usize = 2_000_000;
+/// Nesting of a document that names images; a pod of a list in a template stays below 20.
+pub const IMAGE_LIST_DEPTH: usize = 64;
+/// Arguments of a Dockerfile before its first stage.
+pub const IMAGE_LIST_ARGUMENTS: usize = 1024;
+/// An image's name as a file has it, in bytes; a reference has at most 255 + 128 + 136 and its registry.
+pub const IMAGE_NAME_LEN: usize = 1024;
 /// An RFC 3161 token, in bytes; real ones have 700 to 6000.
 pub const TIMESTAMP_LEN: usize = 64 * 1024;
 /// An identity token, in bytes; the largest CI tokens have about 3 KiB.

@@ -7,6 +7,7 @@ pub mod certificate_identity;
 pub mod checkpoint;
 pub mod dsse;
 pub mod identity_token;
+pub mod image_list;
 pub mod legacy;
 pub mod limits;
 pub mod log_entry;

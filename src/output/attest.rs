@@ -6,9 +6,11 @@ use serde_json::{Value, json};
 
 use super::document::{self, head, verified};
 use super::raw::{Raw, raw_member};
+use super::summary::Summary;
 use crate::crypto::Digest;
 use crate::diagnostic::Exit;
 use crate::flow::attest_blob::AttestedBlobs;
+use crate::flow::image_list::NamedImages;
 use crate::flow::verify_blob::VerifiedBlob;
 use crate::flow::verify_blob_rules::BlobVerdict;
 use crate::flow::verify_image::ImageVerdict;
@@ -112,9 +114,11 @@ pub fn verify_images(
     verdicts: &[ImageVerdict],
     shown: &[Shown<'_>],
     exit: Exit,
+    named: &NamedImages,
     accepting: impl Fn(&ImageVerdict) -> Option<String>,
 ) -> Value {
-    let mut document = document::verify_images(verdicts, exit, accepting);
+    let summary = Summary::of(verdicts.iter().map(ImageVerdict::exit));
+    let mut document = document::verify_images(verdicts, exit, &summary, named, accepting);
     document["command"] = "verify-attestation".into();
     document["attestations"] = attestations(shown);
     document

@@ -1,14 +1,16 @@
 //! Floor 6: what people and machines read. Data goes to standard output or to `--output-file`,
 //! everything else to standard error.
 
-pub mod attest;
 pub mod attached;
+pub mod attest;
 pub mod document;
 pub mod explain;
 pub mod human;
 pub mod inspect;
 pub mod policy;
+pub mod progress;
 pub mod raw;
+pub mod summary;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -174,7 +176,7 @@ pub(crate) fn escaped(json: &str) -> String {
 
 /// Writes a line to standard error; one that is closed is no reason to stop.
 pub fn note(line: impl AsRef<str>) {
-    let _ = writeln!(io::stderr().lock(), "{}", line.as_ref());
+    progress::write_above(line.as_ref());
 }
 
 /// Shows an error: message, facts, what to try.

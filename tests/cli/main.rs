@@ -7,6 +7,7 @@ mod explain;
 mod faults;
 mod help;
 mod hostile;
+mod image_lists;
 mod inspect;
 mod inspect_hostile;
 mod json_schema;
