@@ -226,6 +226,11 @@ const fn rule<T>(rule: &'static str) -> Result<T, BundleError> {
 }
 
 impl Bundle {
+    /// Returns whether this was read from the layer of a signature that is older than bundles.
+    pub fn is_older_form(&self) -> bool {
+        self.stored_envelope.is_some() || matches!(self.content, Content::SimpleSigning { .. })
+    }
+
     /// Returns the bytes that timestamps cover: the signature's, and of an older attestation the whole
     /// envelope's (spec 06 §1).
     pub fn stamped(&self) -> &[u8] {

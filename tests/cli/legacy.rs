@@ -168,8 +168,7 @@ fn a_stranger_s_bundle_hides_no_older_signature() {
     let image = world.image("v1");
     sign(&world, &image, &[]);
     let digest = image.descriptor.digest;
-    let payload =
-        keyless::format::statement::image_signature_payload(&digest, &Default::default());
+    let payload = keyless::format::statement::image_signature_payload(&digest, &Default::default());
     let stranger = sign_statements(&world, "eve@example.test", vec![(digest, payload)]).remove(0);
     let registry = world.sandbox.registry();
     let kind = "https://sigstore.dev/cosign/sign/v1";
@@ -348,15 +347,20 @@ fn a_file_signed_for_older_readers_is_verified() {
     let detached = "--signature a.sig --certificate a.pem";
     check(&format!("a.txt {detached} {asking}")).exits(0);
     let text = world.read("a.sig");
-    check(&format!("a.txt --signature {text} --certificate a.pem {asking}")).exits(0);
+    check(&format!(
+        "a.txt --signature {text} --certificate a.pem {asking}"
+    ))
+    .exits(0);
     check(&format!("b.txt {detached} {asking}")).fails(32, "log-entry-missing");
     // Another certificate of the same signer.
     world
         .keyless("sign-blob --bundle b.json --output-certificate b.pem b.txt")
         .run()
         .exits(0);
-    check(&format!("a.txt --signature a.sig --certificate b.pem {asking}"))
-        .fails(32, "log-entry-missing");
+    check(&format!(
+        "a.txt --signature a.sig --certificate b.pem {asking}"
+    ))
+    .fails(32, "log-entry-missing");
     check(&format!("a.txt --signature a.sig {asking}")).fails(13, "no-certificate");
     check("a.txt --signature ? --certificate a.pem").fails(22, "legacy-malformed");
     let promise = old["rekorBundle"].clone();
@@ -372,7 +376,9 @@ fn a_timestamp_beside_an_older_signature_counts() {
     let world = World::new();
     world.write("a.txt", "a");
     world
-        .keyless("sign-blob --bundle a.json --output-signature a.sig --output-certificate a.pem a.txt")
+        .keyless(
+            "sign-blob --bundle a.json --output-signature a.sig --output-certificate a.pem a.txt",
+        )
         .run()
         .exits(0);
     let bundle = Bundle::parse(world.read("a.json").as_bytes()).unwrap();

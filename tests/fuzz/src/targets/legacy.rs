@@ -87,7 +87,10 @@ fn run(data: &[u8]) {
                     assert_eq!(again.log_entries, bundle.log_entries);
                     assert_eq!(again.timestamps, bundle.timestamps);
                     let added = LegacyManifest::add(Some(&manifest), &written);
-                    assert_eq!(added.is_none(), manifest.layers.contains(&written.descriptor));
+                    assert_eq!(
+                        added.is_none(),
+                        manifest.layers.contains(&written.descriptor)
+                    );
                 }
                 Err(error) => present(&error),
             }

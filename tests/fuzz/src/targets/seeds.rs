@@ -45,7 +45,7 @@ impl Seeds {
         }
         seeds.services();
         seeds.trust_files();
-    seeds.older_form();
+        seeds.older_form();
         seeds.registry(&fixtures().join("captures/oci"));
         seeds.written();
         seeds
