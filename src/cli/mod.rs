@@ -5,19 +5,27 @@ mod arguments;
 mod attach;
 mod attest;
 mod attest_blob;
+mod detached_arguments;
 mod inspect;
 mod limits;
 mod login;
+mod copy;
+mod download;
+mod inspect;
+mod load;
 mod policy;
 mod policy_arguments;
 mod predicate_arguments;
 mod registry_arguments;
 mod sandbox;
+mod save;
 mod schema;
 mod scope;
 mod sign;
 mod sign_blob;
 mod signing_config;
+mod tree;
+mod triangulate;
 mod trusted_root;
 mod verify;
 mod verify_attestation;
@@ -31,6 +39,7 @@ use clap::{Parser, Subcommand};
 
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::Event;
+use crate::flow::survey::Problem;
 use crate::output::{self, Format, Output, Warnings};
 
 /// Sign and verify container images and files with an identity instead of a key.
@@ -68,6 +77,12 @@ enum Command {
     VerifyBlobAttestation(Box<verify_blob_attestation::VerifyBlobAttestationArguments>),
     Inspect(inspect::InspectArguments),
     Attach(attach::AttachArguments),
+    Tree(Box<tree::TreeArguments>),
+    Download(download::DownloadArguments),
+    Triangulate(Box<triangulate::TriangulateArguments>),
+    Copy(Box<copy::CopyArguments>),
+    Save(Box<save::SaveArguments>),
+    Load(Box<load::LoadArguments>),
     Policy(policy::PolicyArguments),
     Login(login::LoginArguments),
     Logout(login::LogoutArguments),
@@ -133,6 +148,19 @@ pub(crate) fn fail_with(mut output: Output, command: &str, error: &dyn Diagnosti
 /// Says that a signing that stopped left nothing behind.
 pub(crate) fn note_nothing_published() {
     output::note("nothing was published");
+/// Shows what could not be looked at, and returns how bad that is: what is listed and not there is worth a
+/// word, no more.
+pub(crate) fn note_exit(problems: &[&Problem]) -> Exit {
+    let mut exit = Exit::Accepted;
+    for problem in problems {
+        if problem.is_dangling() {
+            let what = output::human::plain(&problem.what);
+            output::note(format!("warning: {what} is listed and not there"));
+        } else {
+            exit = exit.worst(fail(problem.error.as_ref()));
+        }
+    }
+    exit
 }
 
 /// Writes the output and returns the exit code; what was not written was not done.
@@ -187,6 +215,12 @@ pub fn main() -> Exit {
         }
         Command::Inspect(arguments) => inspect::run(arguments, &context),
         Command::Attach(arguments) => attach::run(arguments, &context),
+        Command::Tree(arguments) => tree::run(*arguments, &context),
+        Command::Download(arguments) => download::run(arguments, &context),
+        Command::Triangulate(arguments) => triangulate::run(*arguments, &context),
+        Command::Copy(arguments) => copy::run(*arguments, &context),
+        Command::Save(arguments) => save::run(*arguments, &context),
+        Command::Load(arguments) => load::run(*arguments, &context),
         Command::Policy(arguments) => policy::run(arguments, &context),
         Command::Login(arguments) => login::log_in(arguments, &context),
         Command::Logout(arguments) => login::log_out(&arguments, &context),

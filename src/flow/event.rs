@@ -36,6 +36,13 @@ pub enum Event {
         /// Of those that are done, how many are refused or failed.
         refused: usize,
     },
+    /// Something large is on its way.
+    Transferring {
+        /// Its digest.
+        what: String,
+        /// Its size.
+        bytes: u64,
+    },
     /// Something that the user should know, and that does not stop the work.
     Warning {
         /// One sentence.

@@ -15,8 +15,12 @@ use futures_util::{FutureExt as _, try_join};
 use tokio::sync::Semaphore;
 
 use crate::crypto::Digest;
-use crate::diagnostic::{Diagnostic, Exit};
 use crate::format::bundle::{Bundle, Content};
+use crate::format::legacy::layer::{
+    ANNOTATION_PREDICATE_TYPE as ANNOTATION_LAYER_PREDICATE, ENVELOPE_TYPE,
+};
+use crate::format::legacy::manifest::EXPERIMENTAL_SIGNATURE;
+use crate::format::legacy::simple_signing::SIMPLE_SIGNING_TYPE;
 use crate::format::oci::{
     ANNOTATION_CONTENT, ANNOTATION_PREDICATE_TYPE, Descriptor, Document, LegacyTag, Manifest,
 };
@@ -37,13 +41,8 @@ const MAX_BYTES: u64 = 128 * 1024 * 1024;
 /// How deep indexes lie in indexes, and referrers refer to referrers.
 const MAX_DEPTH: usize = 8;
 
-/// Layers of legacy signatures.
-const SIMPLE_SIGNING: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
-/// Artifact types of cosign's first attempts at referrers.
-const EXPERIMENTAL_SIGNATURE: &str = "application/vnd.dev.cosign.artifact.sig.v1+json";
+/// Artifact type of an SBOM in cosign's first attempt at referrers.
 const EXPERIMENTAL_SBOM: &str = "application/vnd.dev.cosign.artifact.sbom.v1+json";
-/// Layers of legacy attestations.
-const DSSE_ENVELOPE: &str = "application/vnd.dsse.envelope.v1+json";
 
 /// Where an image and what is attached to it are.
 #[derive(Debug, Clone)]
@@ -128,6 +127,8 @@ pub struct Attached {
     pub place: Place,
     /// What it is.
     pub kind: AttachedKind,
+    /// Whether its manifest refers to what lists it, or is not meant to: legacy formats do not.
+    pub refers: bool,
     /// Predicate types of its statements; a hint, as whoever attached it wrote them.
     pub predicate_types: Vec<String>,
     /// Its manifest, and what is attached to that.
@@ -190,6 +191,15 @@ impl Node {
         self.each(&mut |node| all.extend(&node.problems));
         all
     }
+}
+
+/// An image, what is attached to it, and where both are.
+#[derive(Debug, Clone)]
+pub struct Survey {
+    /// Where they are.
+    pub origin: Origin,
+    /// The image or index that was asked for.
+    pub root: Node,
 }
 
 /// How much is looked at.
@@ -368,6 +378,14 @@ impl Held {
         }
     }
 
+    /// Returns the number of layers, which is that of signatures or attestations in the older formats.
+    pub fn contents(&self) -> usize {
+        match &self.document {
+            Document::Manifest(manifest) => manifest.layers.len(),
+            Document::Index(_) => 0,
+        }
+    }
+
     /// Returns the blobs it needs: config and layers, each once.
     pub fn blobs(&self) -> Vec<&Descriptor> {
         let Document::Manifest(manifest) = &self.document else {
@@ -386,9 +404,9 @@ impl Held {
 /// # Errors
 /// [`ContentError`], where a list cannot be had or there is too much; what concerns one entry is a
 /// [`Problem`] of its subject.
-pub async fn survey(origin: &Origin, held: Held, extent: Extent) -> Result<Node, ContentError> {
-    let survey = Survey {
-        origin,
+pub async fn survey(origin: Origin, held: Held, extent: Extent) -> Result<Survey, ContentError> {
+    let surveyor = Surveyor {
+        origin: &origin,
         beside: origin.of_attached(),
         extent,
         turns: Semaphore::new(CONCURRENCY),
@@ -396,10 +414,11 @@ pub async fn survey(origin: &Origin, held: Held, extent: Extent) -> Result<Node,
         bytes: AtomicU64::new(0),
         seen: Mutex::default(),
     };
-    survey.node(held, None, 0, true).await
+    let root = surveyor.node(held, None, 0, true).await?;
+    Ok(Survey { origin, root })
 }
 
-struct Survey<'a> {
+struct Surveyor<'a> {
     origin: &'a Origin,
     /// Where what is attached is kept.
     beside: Origin,
@@ -411,7 +430,7 @@ struct Survey<'a> {
     seen: Mutex<HashSet<Digest>>,
 }
 
-impl Survey<'_> {
+impl Surveyor<'_> {
     fn node(
         &self,
         held: Held,
@@ -470,7 +489,10 @@ impl Survey<'_> {
             let cut = listed.cut;
             let fetched = listed.entries.into_iter().map(|(place, entry)| async move {
                 match self.turn(self.beside.manifest(&entry)).await {
-                    Ok(held) => Ok(Ok(self.attachment(place, held, depth).await?)),
+                    Ok(held) => {
+                        let refers = held.subject().is_some_and(|s| s.digest == subject);
+                        Ok(Ok(self.attachment(place, held, refers, depth).await?))
+                    }
                     Err(error) => Ok(Err((entry.digest, error))),
                 }
             });
@@ -486,7 +508,7 @@ impl Survey<'_> {
                 match self.turn(self.origin.legacy(&subject, tag)).await {
                     Ok(Some(held)) => {
                         let place = Place::Legacy(tag);
-                        Ok(Some(Ok(self.attachment(place, held, depth).await?)))
+                        Ok(Some(Ok(self.attachment(place, held, true, depth).await?)))
                     }
                     Ok(None) => Ok(None),
                     Err(error) => Ok(Some(Err((tag.tag(&subject), error)))),
@@ -506,6 +528,7 @@ impl Survey<'_> {
         &self,
         place: Place,
         held: Held,
+        refers: bool,
         depth: usize,
     ) -> Result<Attached, ContentError> {
         let kind = kind_of(place, &held.document);
@@ -517,6 +540,7 @@ impl Survey<'_> {
         Ok(Attached {
             place,
             kind,
+            refers,
             predicate_types,
             node,
         })
@@ -543,7 +567,7 @@ impl Survey<'_> {
             AttachedKind::LegacyAttestations => {
                 let mut types: Vec<String> = Vec::new();
                 for layer in &manifest.layers {
-                    if let Some(said) = layer.annotations.get("predicateType").map(short)
+                    if let Some(said) = layer.annotations.get(ANNOTATION_LAYER_PREDICATE).map(short)
                         && !types.contains(&said)
                     {
                         types.push(said);
@@ -626,10 +650,10 @@ fn kind_of(place: Place, document: &Document) -> AttachedKind {
     let all = |media_type: &str| {
         !manifest.layers.is_empty() && manifest.layers.iter().all(|l| l.media_type == media_type)
     };
-    if stated(EXPERIMENTAL_SIGNATURE) || all(SIMPLE_SIGNING) {
+    if stated(EXPERIMENTAL_SIGNATURE) || all(SIMPLE_SIGNING_TYPE) {
         return AttachedKind::LegacySignatures;
     }
-    if all(DSSE_ENVELOPE) {
+    if all(ENVELOPE_TYPE) {
         return AttachedKind::LegacyAttestations;
     }
     match place {
@@ -637,14 +661,4 @@ fn kind_of(place: Place, document: &Document) -> AttachedKind {
         Place::Legacy(LegacyTag::Sbom) => AttachedKind::Sbom,
         _ => AttachedKind::Other,
     }
-}
-
-/// Returns how bad problems are together: what is listed and not there is worth a word, no more.
-pub fn exit_of(problems: &[&Problem]) -> Exit {
-    problems
-        .iter()
-        .filter(|problem| !problem.is_dangling())
-        .fold(Exit::Accepted, |exit, problem| {
-            exit.worst(problem.error.exit())
-        })
 }

@@ -8,6 +8,7 @@ use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::rules::RuleError;
 use crate::flow::sign_blob::{BlobError, BlobSource};
 use crate::format::bundle::{Bundle, BundleError, KeyMaterial};
+use crate::format::legacy::{LegacyError, LocalBundle};
 use crate::format::limits;
 use crate::host::files::{FileError, read_bounded};
 use crate::trust::TrustedRoot;
@@ -42,6 +43,14 @@ pub enum VerifyBlobError {
         /// Why.
         error: BundleError,
     },
+    /// The older JSON bundle breaks its format.
+    #[error("{path}: {error}")]
+    Legacy {
+        /// The bundle's file.
+        path: String,
+        /// Why.
+        error: LegacyError,
+    },
     /// The bundle was judged and refused.
     #[error("{0}")]
     Refused(#[from] VerifyError),
@@ -60,6 +69,7 @@ impl Diagnostic for VerifyBlobError {
             VerifyBlobError::File(error) => error.code(),
             VerifyBlobError::NoBundle { .. } => "no-signature",
             VerifyBlobError::Bundle { error, .. } => error.code(),
+            VerifyBlobError::Legacy { error, .. } => error.code(),
             VerifyBlobError::Refused(error) => error.code(),
             VerifyBlobError::NoRule(error) => error.code(),
             VerifyBlobError::Rule(error) => error.code(),
@@ -72,6 +82,7 @@ impl Diagnostic for VerifyBlobError {
             VerifyBlobError::File(error) => error.exit(),
             VerifyBlobError::NoBundle { .. } => Exit::NoSignature,
             VerifyBlobError::Bundle { error, .. } => error.exit(),
+            VerifyBlobError::Legacy { error, .. } => error.exit(),
             VerifyBlobError::Refused(error) => error.exit(),
             VerifyBlobError::NoRule(error) => error.exit(),
             VerifyBlobError::Rule(error) => error.exit(),
@@ -87,6 +98,7 @@ impl Diagnostic for VerifyBlobError {
                 .map(|path| ("looked for", path.display().to_string()))
                 .collect(),
             VerifyBlobError::Bundle { error, .. } => error.details(),
+            VerifyBlobError::Legacy { error, .. } => error.details(),
             VerifyBlobError::Refused(error) => error.details(),
             VerifyBlobError::NoRule(error) => error.details(),
             VerifyBlobError::Rule(error) => error.details(),
@@ -99,6 +111,7 @@ impl Diagnostic for VerifyBlobError {
             VerifyBlobError::File(error) => error.hint(),
             VerifyBlobError::NoBundle { .. } => Some("name the bundle with --bundle".to_owned()),
             VerifyBlobError::Bundle { error, .. } => error.hint(),
+            VerifyBlobError::Legacy { error, .. } => error.hint(),
             VerifyBlobError::Refused(error) => error.hint(),
             VerifyBlobError::NoRule(error) => error.hint(),
             VerifyBlobError::Rule(error) => error.hint(),
@@ -151,7 +164,7 @@ pub fn find_bundle(blob: &BlobSource, named: Option<&Path>) -> Result<PathBuf, V
     })
 }
 
-/// Reads a bundle from a file.
+/// Reads a bundle from a file; also one of the form that cosign wrote before.
 ///
 /// # Errors
 /// [`VerifyBlobError::File`] and [`VerifyBlobError::Bundle`].
@@ -165,6 +178,14 @@ pub fn read_bundle(path: &Path) -> Result<(Bundle, Digest), VerifyBlobError> {
 /// As [`read_bundle`].
 pub fn read_bundle_bounded(path: &Path, limit: u64) -> Result<(Bundle, Digest), VerifyBlobError> {
     let json = read_bounded(path, limit)?;
+    if LocalBundle::is_one(&json) {
+        let older = LocalBundle::parse(&json).and_then(LocalBundle::bundle);
+        let bundle = older.map_err(|error| VerifyBlobError::Legacy {
+            path: path.display().to_string(),
+            error,
+        })?;
+        return Ok((bundle, Digest::sha256(&json)));
+    }
     let parsed = Bundle::parse_bounded(&json, json.len());
     let bundle = parsed.map_err(|error| VerifyBlobError::Bundle {
         path: path.display().to_string(),

@@ -9,6 +9,7 @@
 //! unlisted among the blobs (`cosign save`). What it is worth is judged elsewhere.
 
 mod folder;
+mod write;
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -27,6 +28,7 @@ use crate::format::oci::{
     parse_layout_index,
 };
 use folder::{Folder, OpenFault};
+pub use write::{LayoutWriter, NewBlob};
 
 /// Why a layout, or something in it, cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +95,22 @@ pub enum LayoutError {
         /// The cap.
         limit: usize,
     },
+    /// The folder has something else in it, or another image.
+    #[error("{path} is not empty")]
+    NotEmpty {
+        /// The folder.
+        path: String,
+        /// Whether it is a layout, which may be written anew.
+        is_layout: bool,
+    },
+    /// The system refuses to write.
+    #[error("cannot write {path}")]
+    Write {
+        /// The file.
+        path: String,
+        /// What it said.
+        source: io::Error,
+    },
     /// The system refuses.
     #[error("cannot read {path}")]
     Read {
@@ -114,6 +132,8 @@ impl Diagnostic for LayoutError {
             LayoutError::Document { .. } => "layout-document-unusable",
             LayoutError::TooLarge { .. } => "layout-object-too-large",
             LayoutError::TooMany { .. } => "layout-too-many",
+            LayoutError::NotEmpty { .. } => "layout-exists",
+            LayoutError::Write { .. } => "file-unwritable",
             LayoutError::Read { .. } => "file-unreadable",
         }
     }
@@ -142,7 +162,9 @@ impl Diagnostic for LayoutError {
                 ("expected", format!("{expected} bytes")),
                 ("found", format!("{found} bytes")),
             ],
-            LayoutError::Read { source, .. } => vec![("cause", source.to_string())],
+            LayoutError::Read { source, .. } | LayoutError::Write { source, .. } => {
+                vec![("cause", source.to_string())]
+            }
             _ => Vec::new(),
         }
     }
@@ -152,6 +174,11 @@ impl Diagnostic for LayoutError {
             LayoutError::NotALayout { .. } => {
                 Some("keyless save IMAGE --dir FOLDER writes one".to_owned())
             }
+            LayoutError::NotEmpty { is_layout, .. } => Some(match is_layout {
+                true => "pass --overwrite to put this image in its place, or name another folder"
+                    .to_owned(),
+                false => "name a folder that is empty, or is not there yet".to_owned(),
+            }),
             LayoutError::NotAFile { .. } => {
                 Some("nothing is read through links; copy the layout with its content".to_owned())
             }

@@ -87,6 +87,9 @@ pub fn event(event: &Event) -> String {
             total,
             refused,
         } => format!("{done} of {total} images, {refused} refused"),
+        Event::Transferring { what, bytes } => {
+            format!("transferring {} ({} MB)", plain(what), bytes / 1_000_000)
+        }
         Event::Attaching { image } => format!("attaching the signature to {}", plain(image)),
     }
 }

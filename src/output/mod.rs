@@ -2,6 +2,7 @@
 //! everything else to standard error.
 
 pub mod attest;
+pub mod attached;
 pub mod document;
 pub mod explain;
 pub mod human;
@@ -158,7 +159,7 @@ impl Output {
 
 /// Escapes what a terminal might obey and JSON allows as it is: DEL, C1, and what reorders text. Such
 /// characters stand within strings only, so that the values stay the same.
-fn escaped(json: &str) -> String {
+pub(crate) fn escaped(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
         let obeyed = !c.is_ascii_graphic() && !matches!(c, ' ' | '\n');

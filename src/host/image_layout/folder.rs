@@ -79,6 +79,44 @@ impl Folder {
         regular(File::from(opened))
     }
 
+    /// Makes a folder, unless it is there.
+    pub(super) fn make(&self, folders: &[&str], name: &str) -> Result<(), OpenFault> {
+        use rustix::fs::{Mode, mkdirat};
+        match mkdirat(self.folder(folders)?, name, Mode::from_raw_mode(0o777)) {
+            Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+            Err(error) => return Err(io::Error::from(error).into()),
+        }
+        // What is there may be a link.
+        let mut all = folders.to_vec();
+        all.push(name);
+        self.folder(&all).map(|_| ())
+    }
+
+    /// Makes a new file; one of that name must not be there.
+    pub(super) fn create(&self, folders: &[&str], name: &str) -> Result<File, OpenFault> {
+        use rustix::fs::{Mode, OFlags, openat};
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let folder = self.folder(folders)?;
+        let opened = openat(&folder, name, flags, Mode::from_raw_mode(0o666));
+        Ok(File::from(opened.map_err(io::Error::from)?))
+    }
+
+    /// Gives a file another name, in the place of whatever has it; a link of that name is replaced, not
+    /// followed.
+    pub(super) fn rename(&self, folders: &[&str], from: &str, to: &str) -> Result<(), OpenFault> {
+        let folder = self.folder(folders)?;
+        rustix::fs::renameat(&folder, from, &folder, to).map_err(io::Error::from)?;
+        Ok(())
+    }
+
+    /// Removes a file, or a link itself.
+    pub(super) fn remove(&self, folders: &[&str], name: &str) -> Result<(), OpenFault> {
+        use rustix::fs::{AtFlags, unlinkat};
+        unlinkat(self.folder(folders)?, name, AtFlags::empty()).map_err(io::Error::from)?;
+        Ok(())
+    }
+
     /// Lists the names in a folder, sorted, at most `limit` and one more.
     pub(super) fn names(&self, folders: &[&str], limit: usize) -> Result<Vec<String>, OpenFault> {
         let folder = self.folder(folders)?;
@@ -128,6 +166,33 @@ impl Folder {
             return Err(OpenFault::NotAFile);
         }
         regular(File::open(path)?)
+    }
+
+    /// Makes a folder, unless it is there.
+    pub(super) fn make(&self, folders: &[&str], name: &str) -> Result<(), OpenFault> {
+        match std::fs::create_dir(self.folder(folders)?.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
+            _ => {}
+        }
+        let mut all = folders.to_vec();
+        all.push(name);
+        self.folder(&all).map(|_| ())
+    }
+
+    /// Makes a new file; one of that name must not be there.
+    pub(super) fn create(&self, folders: &[&str], name: &str) -> Result<File, OpenFault> {
+        Ok(File::create_new(self.folder(folders)?.join(name))?)
+    }
+
+    /// Gives a file another name, in the place of whatever has it.
+    pub(super) fn rename(&self, folders: &[&str], from: &str, to: &str) -> Result<(), OpenFault> {
+        let folder = self.folder(folders)?;
+        Ok(std::fs::rename(folder.join(from), folder.join(to))?)
+    }
+
+    /// Removes a file, or a link itself.
+    pub(super) fn remove(&self, folders: &[&str], name: &str) -> Result<(), OpenFault> {
+        Ok(std::fs::remove_file(self.folder(folders)?.join(name))?)
     }
 
     /// Lists the names in a folder, sorted, at most `limit` and one more.

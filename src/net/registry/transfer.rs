@@ -19,6 +19,7 @@ use super::auth::Access;
 use super::blobs::{append_digest, check_stored};
 use super::client::{RegistryClient, SERVICE};
 use super::error::RegistryError;
+use super::manifests::ACCEPTED;
 use super::reference::Repository;
 use crate::crypto::{Digest, Hasher};
 use crate::format::oci::Descriptor;
@@ -127,7 +128,8 @@ impl RegistryClient {
         repository: &Repository,
         digest: &Digest,
     ) -> Result<bool, RegistryError> {
-        self.holds(repository, &format!("blobs/{digest}")).await
+        self.holds(repository, &format!("blobs/{digest}"), "*/*")
+            .await
     }
 
     /// Returns whether a manifest is in a repository: one request.
@@ -139,14 +141,20 @@ impl RegistryClient {
         repository: &Repository,
         digest: &Digest,
     ) -> Result<bool, RegistryError> {
-        self.holds(repository, &format!("manifests/{digest}")).await
+        self.holds(repository, &format!("manifests/{digest}"), ACCEPTED)
+            .await
     }
 
-    async fn holds(&self, repository: &Repository, path: &str) -> Result<bool, RegistryError> {
+    async fn holds(
+        &self,
+        repository: &Repository,
+        path: &str,
+        accept: &'static str,
+    ) -> Result<bool, RegistryError> {
         let url = self.url(repository, path).await?;
         let request = self
             .request(Method::HEAD, url)
-            .header(reqwest::header::ACCEPT, HeaderValue::from_static("*/*"));
+            .header(reqwest::header::ACCEPT, HeaderValue::from_static(accept));
         // The token is bought for the upload that follows.
         let reply = self.send(repository, Access::PullPush, request).await?;
         match reply.status.as_u16() {
