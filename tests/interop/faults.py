@@ -446,6 +446,18 @@ def thousand():
                           f"{where}, {'of other types' if kind == 'other' else 'that claim to be bundles'}")
 
 
+@scene("B8", "junk under the old tag beside the good signature")
+def crowded_legacy():
+    for where, host, count, large in (("300 false layers", API, 300, 0), ("300 false layers", TAG, 300, 0), ("10 false layers, one of 100 MB", TAG, 10, 100_000_000)):
+        image = fresh(host)
+        cosign_sign(image, legacy())
+        junk.crowd_legacy(image, count, large)
+        got = counted(image)
+        (theirs, a), (ours, b) = got["cosign"], got["keyless"]
+        yield Outcome(told(theirs, a), theirs.code != 0 or theirs.peak > 100, told(ours, b), ours.code == 0 and ours.peak < MOST_MEMORY,
+                      f"{'referrers API' if host == API else 'fallback tag'}, {where}")
+
+
 def main():
     wanted = sys.argv[1:]
     passed = failed = 0
