@@ -8,12 +8,33 @@ use clap::Args;
 use crate::crypto::Secret;
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::identity::TokenSource;
-use crate::flow::sign::SigningOptions;
+use crate::flow::sign::{SignatureForm, SigningOptions};
 use crate::flow::trust::TrustSource;
 use crate::format::identity_token::DEFAULT_AUDIENCE;
 use crate::host::files::FileError;
 use crate::net::registry::{ImageReference, RegistryError};
 use crate::verify::policy::PatternError;
+
+/// Images that are worked on at a time unless --jobs says otherwise.
+pub(crate) const DEFAULT_JOBS: usize = 16;
+
+/// Form of a signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum FormArgument {
+    /// A Sigstore bundle.
+    Bundle,
+    /// What cosign wrote before there were bundles.
+    Legacy,
+}
+
+impl From<FormArgument> for SignatureForm {
+    fn from(form: FormArgument) -> Self {
+        match form {
+            FormArgument::Bundle => SignatureForm::Bundle,
+            FormArgument::Legacy => SignatureForm::Legacy,
+        }
+    }
+}
 
 /// A combination of arguments that cannot be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +103,9 @@ pub(crate) enum UsageError {
     /// An image reference cannot be read.
     #[error("{0}")]
     Image(#[from] RegistryError),
+    /// Something else that keeps the command from running.
+    #[error("{0}")]
+    Other(Box<dyn Diagnostic>),
 }
 
 impl Diagnostic for UsageError {
@@ -97,12 +121,14 @@ impl Diagnostic for UsageError {
             UsageError::Key { .. } => "usage-key",
             UsageError::Tls { .. } => "usage-tls-file",
             UsageError::Image(error) => error.code(),
+            UsageError::Other(error) => error.code(),
         }
     }
 
     fn exit(&self) -> Exit {
         match self {
             UsageError::KeyFile(error) => error.exit(),
+            UsageError::Other(error) => error.exit(),
             _ => Exit::Usage,
         }
     }
@@ -113,6 +139,7 @@ impl Diagnostic for UsageError {
             UsageError::Claim { known, .. } => vec![("names", known.clone())],
             UsageError::KeyFile(error) => error.details(),
             UsageError::Image(error) => error.details(),
+            UsageError::Other(error) => error.details(),
             _ => Vec::new(),
         }
     }
@@ -125,6 +152,7 @@ impl Diagnostic for UsageError {
             }
             UsageError::KeyFile(error) => error.hint(),
             UsageError::Image(error) => error.hint(),
+            UsageError::Other(error) => error.hint(),
             _ => None,
         }
     }
@@ -215,6 +243,12 @@ pub(crate) struct SigningArguments {
 }
 
 impl SigningArguments {
+    /// Returns whether the token is read from standard input.
+    pub fn token_is_stdin(&self) -> bool {
+        let given = self.identity_token.as_ref();
+        given.is_some_and(|token| token.expose() == "-")
+    }
+
     /// Makes the options of a signing.
     pub fn options(&self, trust: &TrustArguments) -> SigningOptions {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
@@ -231,6 +265,7 @@ impl SigningArguments {
                 audience: self.oidc_client_id.clone(),
             },
             expected_identity: self.certificate_identity.clone(),
+            form: SignatureForm::default(),
         }
     }
 }

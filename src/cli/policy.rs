@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::arguments::{TrustArguments, images};
+use super::arguments::{DEFAULT_JOBS, TrustArguments, images};
 use super::registry_arguments::RegistryArguments;
 use super::{Context, boxed, fail, fail_with, finish, run_async};
 use crate::diagnostic::{Diagnostic, Exit};
@@ -14,7 +14,8 @@ use crate::flow::rules::RuleVerdict;
 use crate::flow::sign_blob::BlobSource;
 use crate::flow::trust;
 use crate::flow::verify_blob_rules::{BlobRequest, file_name, verify_blob_by_rules};
-use crate::flow::verify_image::{ImageRequest, ImageVerdict, verify_images};
+use crate::flow::verify_image::{ImageRequest, ImageVerdict, Scope, verify_images};
+use crate::format::limits;
 use crate::net::HttpClient;
 use crate::net::registry::{ImageReference, RegistryClient};
 use crate::output::policy::{self, CheckedTarget};
@@ -218,6 +219,7 @@ fn try_files(files: &[String], file: &PolicyFile, trust: &TrustedRoot) -> Vec<Tr
         expectation: &Expectation::Rules(file.clone()),
         trust,
         explain: false,
+        limit: limits::BUNDLE_LEN as u64,
     };
     let one = |given: &String| {
         let blob = BlobSource::parse(given);
@@ -246,8 +248,10 @@ fn try_images(
         expectation: &Expectation::Rules(file.clone()),
         trust,
         explain: false,
+        scope: Scope::default(),
+        jobs: DEFAULT_JOBS,
     };
-    let verdicts = run_async(verify_images(registry, references, &request));
+    let verdicts = run_async(verify_images(registry, references, &request, &|_| {}));
     let one = |(verdict, reference): (ImageVerdict, &ImageReference)| {
         let repository = reference.repository();
         Tried {

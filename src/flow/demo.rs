@@ -8,10 +8,10 @@ use serde_json::json;
 use crate::crypto::{Digest, Secret};
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::identity::TokenSource;
-use crate::flow::sign::SigningOptions;
+use crate::flow::sign::{SignatureForm, SigningOptions};
 use crate::flow::sign_image::{SignImageError, SignImageRequest, SignedImage, sign_images};
 use crate::flow::trust::{self, TrustError, TrustSource};
-use crate::flow::verify_image::{ImageRequest, ImageVerdict, verify_images};
+use crate::flow::verify_image::{ImageRequest, ImageVerdict, Scope, verify_images};
 use crate::format::identity_token::DEFAULT_AUDIENCE;
 use crate::format::oci::{BUNDLE_ARTIFACT_TYPE, Descriptor, EncodedManifest, OCI_MANIFEST};
 use crate::format::statement::COSIGN_SIGN_V1;
@@ -156,6 +156,7 @@ pub async fn demo(
         recursive: false,
         bundle: None,
         upload: true,
+        jobs: 1,
         signing: SigningOptions {
             trusted_root: TrustSource::File(setting.trusted_root.clone()),
             signing_config: TrustSource::File(setting.signing_config.clone()),
@@ -165,6 +166,7 @@ pub async fn demo(
                 ..TokenSource::default()
             },
             expected_identity: None,
+            form: SignatureForm::Bundle,
         },
     };
     let mut signed = sign_images(&http, &registry, request, &|_| {}).await?;
@@ -253,8 +255,11 @@ impl Judge<'_> {
             expectation: &policy.into(),
             trust: &self.trust,
             explain: false,
+            scope: Scope::default(),
+            jobs: 1,
         };
-        let verdicts = verify_images(self.registry, &[image.clone().into()], &request).await;
+        let images = [image.clone().into()];
+        let verdicts = verify_images(self.registry, &images, &request, &|_| {}).await;
         for verdict in &verdicts {
             (self.show)(DemoStep::Judged {
                 scene,

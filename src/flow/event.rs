@@ -27,11 +27,42 @@ pub enum Event {
         /// The image.
         image: String,
     },
+    /// Another image is done with a stage of the work.
+    Progress {
+        /// What was done.
+        stage: Stage,
+        /// Images that are done.
+        done: usize,
+        /// All images.
+        total: usize,
+        /// Of those that are done, how many are refused or failed.
+        refused: usize,
+    },
+    /// Something large is on its way.
+    Transferring {
+        /// Its digest.
+        what: String,
+        /// Its size.
+        bytes: u64,
+    },
     /// Something that the user should know, and that does not stop the work.
     Warning {
         /// One sentence.
         text: String,
     },
+}
+
+/// A stage that each of several images goes through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// It was judged.
+    Judged,
+    /// It was looked up.
+    LookedUp,
+    /// Its signature was timestamped and logged.
+    Logged,
+    /// Its signature was attached.
+    Attached,
 }
 
 /// Receives events.

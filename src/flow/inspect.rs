@@ -17,6 +17,7 @@ use crate::crypto::certificate::CertificateError;
 use crate::crypto::{Certificate, Digest, pem};
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::discover::{Budget, FindError, discover_all};
+use crate::flow::store::{ImageStore, StoreError};
 use crate::format::bundle::{Bundle, BundleError};
 use crate::format::limits;
 use crate::format::protojson::decode_base64;
@@ -126,6 +127,9 @@ pub enum InspectError {
     /// The registry could not be asked, or not for everything.
     #[error("{0}")]
     Registry(#[from] RegistryError),
+    /// The image's place.
+    #[error("{0}")]
+    Store(#[from] StoreError),
     /// Nothing is attached that is a bundle.
     #[error("no bundle is attached to {image}")]
     NothingAttached {
@@ -155,6 +159,7 @@ impl Diagnostic for InspectError {
             }
             InspectError::Certificate { .. } => "certificate-malformed",
             InspectError::Registry(error) => error.code(),
+            InspectError::Store(error) => error.code(),
             InspectError::NothingAttached { .. } => "no-signature",
         }
     }
@@ -168,6 +173,7 @@ impl Diagnostic for InspectError {
             | InspectError::Bundle { .. }
             | InspectError::NoneReadable { .. } => Exit::Malformed,
             InspectError::Registry(error) => error.exit(),
+            InspectError::Store(error) => error.exit(),
             InspectError::NothingAttached { .. } => Exit::NoSignature,
         }
     }
@@ -182,6 +188,7 @@ impl Diagnostic for InspectError {
             }
             InspectError::File(error) => error.details(),
             InspectError::Registry(error) => error.details(),
+            InspectError::Store(error) => error.details(),
             InspectError::NothingAttached {
                 others: others @ 1..,
                 ..
@@ -204,6 +211,7 @@ impl Diagnostic for InspectError {
             ),
             InspectError::File(error) => error.hint(),
             InspectError::Registry(error) => error.hint(),
+            InspectError::Store(error) => error.hint(),
             _ => None,
         }
     }
@@ -250,7 +258,7 @@ pub struct ImageFacts {
     /// Referrers that are no bundles, or cannot be read, each with the digest of its manifest.
     pub others: Vec<(Digest, FindError)>,
     /// Set where the list was cut.
-    pub cut: Option<RegistryError>,
+    pub cut: Option<StoreError>,
 }
 
 /// Reads everything that is asked for; a fault of one does not hide the others.
@@ -425,7 +433,8 @@ async fn inspect_image(
         Some(pinned) => pinned,
         None => registry.resolve(reference).await?.reference,
     };
-    let discovery = discover_all(registry, &image, budget, |found| {
+    let store = ImageStore::registry(registry, &image);
+    let discovery = discover_all(&store, &image.digest(), budget, |found| {
         BundleFacts::of(&found.bundle, found.digest)
     })
     .await?;
@@ -439,12 +448,12 @@ async fn inspect_image(
     let cut = discovery.cut;
     // What could not be fetched always counts: it may be what is looked for.
     let unfetched = others.iter().find_map(|(_, error)| match error {
-        FindError::Registry(error) => Some(error),
+        FindError::Store(error) => Some(error),
         _ => None,
     });
     let failure = unfetched
         .or(cut.as_ref())
-        .map(|error| InspectError::Registry(error.clone()));
+        .map(|error| InspectError::Store(error.clone()));
     if !bundles.is_empty() {
         let facts = ImageFacts {
             image,

@@ -6,6 +6,7 @@ use crate::crypto::Digest;
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::discover::{Budget, discover_all};
 use crate::flow::sign_blob::BlobSource;
+use crate::flow::store::{ImageStore, StoreError};
 use crate::flow::verify_blob::{VerifyBlobError, find_bundle, read_bundle};
 use crate::flow::verify_image::pin;
 use crate::format::bundle::KeyMaterial;
@@ -24,6 +25,9 @@ pub enum InitError {
     /// A registry could not be asked.
     #[error("{0}")]
     Registry(#[from] RegistryError),
+    /// The image's place.
+    #[error("{0}")]
+    Store(#[from] StoreError),
     /// A file or its bundle cannot be used.
     #[error("{0}")]
     Blob(#[from] VerifyBlobError),
@@ -45,6 +49,7 @@ impl Diagnostic for InitError {
     fn code(&self) -> &'static str {
         match self {
             InitError::Registry(error) => error.code(),
+            InitError::Store(error) => error.code(),
             InitError::Blob(error) => error.code(),
             InitError::NoPattern { .. } => "policy-glob",
             InitError::Nothing { .. } => "policy-nothing-found",
@@ -54,6 +59,7 @@ impl Diagnostic for InitError {
     fn exit(&self) -> Exit {
         match self {
             InitError::Registry(error) => error.exit(),
+            InitError::Store(error) => error.exit(),
             InitError::Blob(error) => error.exit(),
             InitError::NoPattern { .. } => Exit::Usage,
             InitError::Nothing { .. } => Exit::NoSignature,
@@ -63,6 +69,7 @@ impl Diagnostic for InitError {
     fn details(&self) -> Vec<(&'static str, String)> {
         match self {
             InitError::Registry(error) => error.details(),
+            InitError::Store(error) => error.details(),
             InitError::Blob(error) => error.details(),
             InitError::NoPattern { .. } => Vec::new(),
             InitError::Nothing { found } => found
@@ -76,6 +83,7 @@ impl Diagnostic for InitError {
     fn hint(&self) -> Option<String> {
         match self {
             InitError::Registry(error) => error.hint(),
+            InitError::Store(error) => error.hint(),
             InitError::Blob(error) => error.hint(),
             InitError::NoPattern { .. } => Some(
                 "in patterns, * ? [ ] { } \\ and a ! in front do not stand for themselves"
@@ -222,7 +230,8 @@ async fn find_attached(
 ) -> Result<(), InitError> {
     let image = pin(registry, reference).await?;
     let artifact = Artifact::from_digest(image.digest());
-    let discovery = discover_all(registry, &image, &Budget::default(), |found| {
+    let store = ImageStore::registry(registry, &image);
+    let discovery = discover_all(&store, &image.digest(), &Budget::default(), |found| {
         verifier.find_signer(&found.bundle, &artifact)
     })
     .await?;

@@ -209,7 +209,7 @@ impl Reason<'_> {
     pub fn rank(self) -> u8 {
         match self {
             Reason::Verify(error) => error.rank(),
-            Reason::Find(FindError::Registry(_)) => 2,
+            Reason::Find(FindError::Store(_)) => 2,
             Reason::Find(_) => 0,
         }
     }
@@ -226,7 +226,7 @@ impl Unmet {
             return Unmet::Refused(error.clone());
         }
         let unreadable = reasons.iter().find_map(|reason| match reason {
-            Reason::Find(FindError::Registry(error)) => {
+            Reason::Find(FindError::Store(error)) => {
                 Some((error.to_string(), error.code(), error.exit()))
             }
             Reason::Find(FindError::Bundle(error)) => {

@@ -1,18 +1,23 @@
 //! Signing, whatever is signed: token, key, certificate, signatures, timestamps, log entries, bundles,
 //! and our own verdict on each before anybody else sees it.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use futures_util::future::try_join_all;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use url::Url;
 
 use crate::crypto::{Certificate, Digest};
 use crate::diagnostic::{Diagnostic, Exit};
-use crate::flow::event::{Event, Reporter};
+use crate::flow::event::{Event, Reporter, Stage};
 use crate::flow::identity::{IdentityError, TokenSource};
 use crate::flow::trust::{self, TrustError, TrustSource};
 use crate::format::bundle::{Bundle, BundleVersion, Content, KeyMaterial, TransparencyLogEntry};
 use crate::format::certificate_identity::CertificateIdentity;
 use crate::format::dsse::{Envelope, IN_TOTO_PAYLOAD_TYPE, PreAuthEncoding};
 use crate::format::identity_token::IdentityToken;
+use crate::format::legacy::{Layer, LegacyError, LocalBundle};
+use crate::format::limits;
 use crate::format::log_entry::{
     propose_dsse_v001, propose_hashedrekord_v001, propose_hashedrekord_v002,
 };
@@ -23,6 +28,10 @@ use crate::sign::{CertifyError, EphemeralKey};
 use crate::trust::TrustedRoot;
 use crate::trust::signing_config::{RekorVersion, SelectedServices, SigningConfigError};
 use crate::verify::{Artifact, ExpectedContent, Policy, VerifiedBundle, VerifyError, verify};
+
+/// Signatures that are timestamped and logged at a time. A log that makes tiles answers all of a second at once,
+/// so that waiting for them one by one would take as many seconds.
+const RECORDED_AT_A_TIME: usize = 256;
 
 /// The step at which signing stopped. Nothing has been published then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +70,14 @@ pub enum SignError {
     /// Trust material.
     #[error("{0}")]
     Trust(#[from] TrustError),
+    /// A log does not take as much; a v1 log is sent the whole envelope.
+    #[error("the statement is too large for the transparency log at {url}")]
+    TooLargeForLog {
+        /// The log.
+        url: String,
+        /// Size of the request, in bytes.
+        found: usize,
+    },
     /// No usable service.
     #[error("{0}")]
     SigningConfig(#[from] SigningConfigError),
@@ -85,6 +102,11 @@ pub enum SignError {
     /// Rekor.
     #[error("{0}")]
     Log(NetError),
+    /// The older form cannot hold what the services gave.
+    #[error(
+        "the older form of a signature cannot hold it: it wants one certificate, and one promise by a Rekor v1 log"
+    )]
+    OlderForm,
     /// The bundle did not stand our own verification.
     #[error("{0}")]
     Gate(VerifyError),
@@ -97,11 +119,12 @@ impl SignError {
             SignError::Trust(_) | SignError::SigningConfig(_) | SignError::Address { .. } => {
                 Step::TrustMaterial
             }
+            SignError::TooLargeForLog { .. } => Step::Log,
             SignError::Identity(_) => Step::IdentityToken,
             SignError::Fulcio(_) | SignError::Certify(_) => Step::Certificate,
             SignError::Timestamp(_) => Step::Timestamp,
             SignError::Log(_) => Step::Log,
-            SignError::Gate(_) => Step::Gate,
+            SignError::Gate(_) | SignError::OlderForm => Step::Gate,
         }
     }
 
@@ -109,7 +132,9 @@ impl SignError {
         match self {
             SignError::Trust(error) => Some(error),
             SignError::SigningConfig(error) => Some(error),
-            SignError::Address { .. } => None,
+            SignError::Address { .. } | SignError::OlderForm | SignError::TooLargeForLog { .. } => {
+                None
+            }
             SignError::Identity(error) => Some(error),
             SignError::Fulcio(error) => Some(error),
             SignError::Certify(error) => Some(error),
@@ -121,21 +146,39 @@ impl SignError {
 
 impl Diagnostic for SignError {
     fn code(&self) -> &'static str {
-        self.inner()
-            .map_or("signing-config-address", Diagnostic::code)
+        let own = match self {
+            SignError::TooLargeForLog { .. } => "log-entry-too-large",
+            SignError::OlderForm => "older-form",
+            _ => "signing-config-address",
+        };
+        self.inner().map_or(own, Diagnostic::code)
     }
 
     fn exit(&self) -> Exit {
-        self.inner().map_or(Exit::TrustMaterial, Diagnostic::exit)
+        let own = match self {
+            SignError::TooLargeForLog { .. } => Exit::Usage,
+            _ => Exit::TrustMaterial,
+        };
+        self.inner().map_or(own, Diagnostic::exit)
     }
 
     fn details(&self) -> Vec<(&'static str, String)> {
         let mut details = self.inner().map(Diagnostic::details).unwrap_or_default();
+        if let SignError::TooLargeForLog { found, .. } = self {
+            details.push(("request", format!("{found} bytes")));
+            details.push(("limit", format!("{} bytes", limits::REKOR_V1_REQUEST_LEN)));
+        }
         details.push(("while", self.step().name().to_owned()));
         details
     }
 
     fn hint(&self) -> Option<String> {
+        if let SignError::TooLargeForLog { .. } = self {
+            return Some(
+                "a Rekor v2 log is sent a digest alone: choose one with --signing-config"
+                    .to_owned(),
+            );
+        }
         self.inner().and_then(Diagnostic::hint)
     }
 }
@@ -151,6 +194,18 @@ pub struct SigningOptions {
     pub token: TokenSource,
     /// Identity to expect in the certificate, where the token's own is not it.
     pub expected_identity: Option<String>,
+    /// Form in which signatures are stored.
+    pub form: SignatureForm,
+}
+
+/// Form in which a signature is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SignatureForm {
+    /// A Sigstore bundle.
+    #[default]
+    Bundle,
+    /// What cosign wrote before there were bundles, for readers that know nothing else.
+    Legacy,
 }
 
 /// Something to sign.
@@ -158,6 +213,15 @@ pub struct SigningOptions {
 pub enum Payload {
     /// An artifact, by its SHA-256 digest.
     Artifact(Digest),
+    /// The payload of an image signature in the older form.
+    SimpleSigning {
+        /// The payload's bytes.
+        payload: Vec<u8>,
+        /// Digest of the image.
+        subject: Digest,
+        /// What our own verifier is to ask for.
+        expected: ExpectedContent,
+    },
     /// An in-toto statement about an artifact.
     Statement {
         /// The statement's bytes.
@@ -174,6 +238,7 @@ impl Payload {
     fn signed_digest(&self) -> Digest {
         match self {
             Payload::Artifact(digest) => *digest,
+            Payload::SimpleSigning { payload, .. } => Digest::sha256(payload),
             Payload::Statement { payload, .. } => {
                 PreAuthEncoding::new(IN_TOTO_PAYLOAD_TYPE, payload)
                     .digest(crate::crypto::HashAlgorithm::Sha256)
@@ -187,26 +252,42 @@ impl Payload {
                 digest: Some(*digest),
                 signature,
             },
+            Payload::SimpleSigning { payload, .. } => Content::SimpleSigning {
+                payload: payload.clone(),
+                signature,
+            },
             Payload::Statement { payload, .. } => Content::DsseEnvelope(Envelope {
                 payload_type: IN_TOTO_PAYLOAD_TYPE.to_owned(),
-                payload: payload.clone(),
+                payload: payload.clone().into(),
                 signature,
                 keyid: String::new(),
             }),
         }
     }
 
+    /// Bytes of the request that adds it to a v1 log, or a few more; the payload is encoded once, and the
+    /// envelope's JSON is a string in the request's.
+    fn rekor_v1_request_len(&self) -> usize {
+        const BESIDE: usize = 16 * 1024;
+        match self {
+            Payload::Artifact(_) | Payload::SimpleSigning { .. } => BESIDE,
+            Payload::Statement { payload, .. } => payload.len().div_ceil(3) * 4 + BESIDE,
+        }
+    }
+
     fn artifact(&self) -> Artifact {
         Artifact::from_digest(match self {
             Payload::Artifact(digest) => *digest,
-            Payload::Statement { subject, .. } => *subject,
+            Payload::SimpleSigning { subject, .. } | Payload::Statement { subject, .. } => *subject,
         })
     }
 
     fn expected(&self) -> ExpectedContent {
         match self {
             Payload::Artifact(_) => ExpectedContent::ArtifactSignature,
-            Payload::Statement { expected, .. } => expected.clone(),
+            Payload::SimpleSigning { expected, .. } | Payload::Statement { expected, .. } => {
+                expected.clone()
+            }
         }
     }
 }
@@ -214,8 +295,10 @@ impl Payload {
 /// A bundle that our own verifier has accepted.
 #[derive(Debug, Clone)]
 pub struct SignedBundle {
-    /// The bundle's JSON, as it is stored.
+    /// The bundle's JSON, as it is stored in a file; of the older form the older JSON.
     pub json: String,
+    /// In the older form, the layer that holds it in a registry; signatures of files have none.
+    pub layer: Option<Layer>,
     /// The verdict.
     pub verified: VerifiedBundle,
 }
@@ -227,6 +310,7 @@ pub struct Preparation {
     services: Services,
     token: IdentityToken,
     expected_identity: Option<String>,
+    form: SignatureForm,
 }
 
 struct Services {
@@ -276,7 +360,11 @@ pub async fn prepare(
         });
     }
     let config = trust::signing_config(&options.signing_config)?;
-    let services = Services::parse(&config.select(now)?)?;
+    let selected = match options.form {
+        SignatureForm::Bundle => config.select(now)?,
+        SignatureForm::Legacy => config.select_for_older_form(now)?,
+    };
+    let services = Services::parse(&selected)?;
     let token = options.token.token(http, now).await?;
     Ok(Preparation {
         http: http.clone(),
@@ -284,6 +372,7 @@ pub async fn prepare(
         services,
         token,
         expected_identity: options.expected_identity.clone(),
+        form: options.form,
     })
 }
 
@@ -297,6 +386,14 @@ impl Preparation {
         payloads: &[Payload],
         report: Reporter<'_>,
     ) -> Result<Vec<SignedBundle>, SignError> {
+        for (version, url) in &self.services.logs {
+            let found = payloads.iter().map(Payload::rekor_v1_request_len).max();
+            let found = found.unwrap_or_default();
+            if *version == RekorVersion::V1 && found > limits::REKOR_V1_REQUEST_LEN {
+                let url = url.to_string();
+                return Err(SignError::TooLargeForLog { url, found });
+            }
+        }
         report(Event::RequestingCertificate {
             subject: self.token.subject().to_owned(),
             url: self.services.fulcio.to_string(),
@@ -327,18 +424,28 @@ impl Preparation {
         report(Event::Recording {
             signatures: signed.signatures.len(),
         });
-        let bundles = payloads.iter().zip(digests).zip(signed.signatures).map(
-            |((payload, digest), signature)| {
-                self.bundle(
-                    payload,
-                    digest,
-                    signature,
-                    &signed.certificate,
-                    &signed.identity,
-                )
+        let (done, total) = (&AtomicUsize::new(0), payloads.len());
+        let (this, signed) = (&self, &signed);
+        let signatures = signed.signatures.iter().cloned();
+        let bundles = payloads.iter().zip(digests).zip(signatures).map(
+            |((payload, digest), signature)| async move {
+                let certificate = &signed.certificate;
+                let bundle = this
+                    .bundle(payload, digest, signature, certificate, &signed.identity)
+                    .await?;
+                report(Event::Progress {
+                    stage: Stage::Logged,
+                    done: done.fetch_add(1, Ordering::Relaxed) + 1,
+                    total,
+                    refused: 0,
+                });
+                Ok(bundle)
             },
         );
-        try_join_all(bundles).await
+        stream::iter(bundles)
+            .buffered(RECORDED_AT_A_TIME)
+            .try_collect()
+            .await
     }
 
     async fn bundle(
@@ -372,18 +479,35 @@ impl Preparation {
             content,
             log_entries,
             timestamps,
+            stored_envelope: None,
         };
         // The gate judges what a verifier will read: the bytes, parsed again.
-        let json = bundle.encode();
-        let read = Bundle::parse(json.as_bytes()).map_err(|_| {
+        let unreadable = || {
             SignError::Gate(VerifyError::EntryMismatch {
                 what: "the bundle's own encoding",
             })
-        })?;
+        };
+        let (json, layer, read) = match self.form {
+            SignatureForm::Bundle => {
+                let json = bundle.encode();
+                // How large it may be was settled before.
+                let read =
+                    Bundle::parse_bounded(json.as_bytes(), json.len()).map_err(|_| unreadable())?;
+                (json, None, read)
+            }
+            SignatureForm::Legacy => {
+                let (json, layer, read) = older_form(&bundle).ok_or(SignError::OlderForm)?;
+                (json, layer, read.map_err(|_| unreadable())?)
+            }
+        };
         let policy = Policy::identity(identity, payload.expected());
         let verified =
             verify(&read, &payload.artifact(), &self.trust, &policy).map_err(SignError::Gate)?;
-        Ok(SignedBundle { json, verified })
+        Ok(SignedBundle {
+            json,
+            layer,
+            verified,
+        })
     }
 
     async fn add_entry(
@@ -398,6 +522,9 @@ impl Preparation {
             RekorVersion::V1 => {
                 let proposal = match content {
                     Content::MessageSignature { signature, .. } => {
+                        propose_hashedrekord_v001(digest, signature, certificate)
+                    }
+                    Content::SimpleSigning { signature, .. } => {
                         propose_hashedrekord_v001(digest, signature, certificate)
                     }
                     Content::DsseEnvelope(envelope) => propose_dsse_v001(envelope, certificate),
@@ -428,4 +555,21 @@ impl Preparation {
             entry.log_id = id;
         }
     }
+}
+
+/// The older JSON, the layer, and the bundle as a reader of either makes it.
+type OlderForm = (String, Option<Layer>, Result<Bundle, LegacyError>);
+
+/// Writes a bundle in the older form; `None` if it cannot hold it.
+fn older_form(bundle: &Bundle) -> Option<OlderForm> {
+    let file = LocalBundle::of(bundle)?;
+    let json = file.encode();
+    if let Content::MessageSignature { .. } = bundle.content {
+        let read = LocalBundle::parse(json.as_bytes()).and_then(LocalBundle::bundle);
+        // The older JSON has no room for timestamps; they are files of their own.
+        return Some((json, None, read));
+    }
+    let layer = Layer::of(bundle)?;
+    let read = layer.bundle();
+    Some((json, Some(layer), read))
 }

@@ -6,6 +6,7 @@
 use serde::Deserialize;
 
 use super::dsse::Envelope;
+use super::legacy::StoredEnvelope;
 use super::limits;
 use super::protojson::{Int64, check_shape};
 use crate::crypto::certificate::{Certificate, CertificateError};
@@ -48,7 +49,7 @@ pub enum BundleError {
         /// Parser's message with line and column.
         reason: String,
     },
-    /// Larger than [`limits::BUNDLE_LEN`].
+    /// Larger than is read: [`limits::BUNDLE_LEN`], unless another bound was asked for.
     #[error("bundle has {found} bytes, at most {limit} are read")]
     TooLarge {
         /// Size found.
@@ -87,6 +88,13 @@ impl Diagnostic for BundleError {
     fn exit(&self) -> Exit {
         Exit::Malformed
     }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            BundleError::TooLarge { .. } => Some(limits::TO_RAISE.to_owned()),
+            _ => None,
+        }
+    }
 }
 
 /// Who signed, as far as the bundle says.
@@ -113,13 +121,21 @@ pub enum Content {
     },
     /// A signature over an envelope that names the artifact.
     DsseEnvelope(Envelope),
+    /// A signature over a simple signing payload that names the image; older than bundles, and in none.
+    SimpleSigning {
+        /// The payload's exact bytes.
+        payload: Vec<u8>,
+        /// The signature's bytes.
+        signature: Vec<u8>,
+    },
 }
 
 impl Content {
     /// Returns the signature's bytes, which timestamps cover.
     pub fn signature(&self) -> &[u8] {
         match self {
-            Content::MessageSignature { signature, .. } => signature,
+            Content::MessageSignature { signature, .. }
+            | Content::SimpleSigning { signature, .. } => signature,
             Content::DsseEnvelope(envelope) => &envelope.signature,
         }
     }
@@ -174,6 +190,9 @@ pub struct Bundle {
     pub log_entries: Vec<TransparencyLogEntry>,
     /// RFC 3161 responses, DER.
     pub timestamps: Vec<Vec<u8>>,
+    /// The envelope as it was stored before there were bundles; `None` in a bundle. Timestamps and some log
+    /// entries of that time are about these bytes.
+    pub stored_envelope: Option<StoredEnvelope>,
 }
 
 mod encode;
@@ -207,15 +226,32 @@ const fn rule<T>(rule: &'static str) -> Result<T, BundleError> {
 }
 
 impl Bundle {
+    /// Returns the bytes that timestamps cover: the signature's, and of an older attestation the whole
+    /// envelope's (spec 06 §1).
+    pub fn stamped(&self) -> &[u8] {
+        match &self.stored_envelope {
+            Some(stored) => stored.bytes(),
+            None => self.content.signature(),
+        }
+    }
+
     /// Parses a bundle and applies the version rules of spec 07 §4.
     ///
     /// # Errors
     /// [`BundleError`].
     pub fn parse(json: &[u8]) -> Result<Self, BundleError> {
-        if json.len() > limits::BUNDLE_LEN {
+        Bundle::parse_bounded(json, limits::BUNDLE_LEN)
+    }
+
+    /// Parses a bundle likewise, of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// [`BundleError`].
+    pub fn parse_bounded(json: &[u8], limit: usize) -> Result<Self, BundleError> {
+        if json.len() > limit {
             return Err(BundleError::TooLarge {
                 found: json.len(),
-                limit: limits::BUNDLE_LEN,
+                limit,
             });
         }
         const ARRAYS: [&str; 5] = [
@@ -281,6 +317,7 @@ impl Bundle {
             content,
             log_entries,
             timestamps,
+            stored_envelope: None,
         })
     }
 }
@@ -311,7 +348,7 @@ fn content(
             }
             Ok(Content::DsseEnvelope(Envelope {
                 payload_type: envelope.payload_type,
-                payload: envelope.payload.0,
+                payload: envelope.payload.0.into(),
                 signature: signature.sig.0,
                 keyid: signature.keyid,
             }))

@@ -51,6 +51,15 @@ pub enum LogBody {
         /// Kind of key that the entry states (0.0.2); `None` where its version states none.
         key_kind: Option<KeyKind>,
     },
+    /// `intoto` 0.0.1: an envelope by the digest of its bytes as they were stored, signature and all.
+    StoredEnvelope {
+        /// Digest of the stored envelope.
+        envelope_hash: Digest,
+        /// Digest of the payload; the oldest entries have none.
+        payload_hash: Option<Digest>,
+        /// Who verifies it.
+        verifier: Verifier,
+    },
     /// `dsse` 0.0.1 and 0.0.2, `intoto` 0.0.2: an envelope by the digest of its payload.
     Dsse {
         /// Digest of the payload.
@@ -176,6 +185,20 @@ mod v001 {
     pub struct DsseSignature {
         pub signature: String,
         pub verifier: String,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    pub struct StoredIntoto {
+        pub content: StoredContent,
+        pub public_key: String,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    pub struct StoredContent {
+        pub hash: HexHash,
+        pub payload_hash: Option<HexHash>,
     }
 
     #[derive(Deserialize)]
@@ -313,15 +336,29 @@ fn only<T>(signatures: Vec<T>) -> Result<T, LogBodyError> {
     }
 }
 
+impl<'a> Outer<'a> {
+    fn parse(body: &'a [u8]) -> Result<Self, LogBodyError> {
+        check_shape(body, &["signatures"], None)
+            .and_then(|()| serde_json::from_slice(body))
+            .or_else(|e| malformed(e.to_string()))
+    }
+}
+
 impl LogBody {
+    /// Returns kind and version as the body itself names them, where nothing beside it does.
+    ///
+    /// # Errors
+    /// [`LogBodyError`].
+    pub fn kind_of(body: &[u8]) -> Result<(String, String), LogBodyError> {
+        Outer::parse(body).map(|outer| (outer.kind, outer.api_version))
+    }
+
     /// Parses the canonicalized body of an entry whose `kindVersion` is `kind` and `version`.
     ///
     /// # Errors
     /// [`LogBodyError`]; also when the body names another kind or version (client-spec 4.4).
     pub fn parse(kind: &str, version: &str, body: &[u8]) -> Result<Self, LogBodyError> {
-        let outer: Outer<'_> = check_shape(body, &["signatures"], None)
-            .and_then(|()| serde_json::from_slice(body))
-            .or_else(|e| malformed(e.to_string()))?;
+        let outer = Outer::parse(body)?;
         if outer.kind != kind || outer.api_version != version {
             let cut = |text: &str| text.chars().take(60).collect::<String>();
             return Err(LogBodyError::KindMismatch {
@@ -389,6 +426,21 @@ impl LogBody {
                         signature: entry.content.0,
                         verifier,
                         key_kind,
+                    })
+                })
+            }
+            ("intoto", "0.0.1") => {
+                let spec: v001::StoredIntoto = read(spec)?;
+                spec.content.hash.digest().and_then(|envelope_hash| {
+                    let payload_hash = match &spec.content.payload_hash {
+                        Some(hash) => Some(hash.digest()?),
+                        None => None,
+                    };
+                    let verifier = Verifier::from_base64_pem(&spec.public_key)?;
+                    Some(LogBody::StoredEnvelope {
+                        envelope_hash,
+                        payload_hash,
+                        verifier,
                     })
                 })
             }

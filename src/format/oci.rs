@@ -8,11 +8,18 @@
 mod bundle_manifest;
 mod descriptor;
 mod document;
+mod layout;
+mod legacy_tag;
 mod referrers;
 
 pub use bundle_manifest::EncodedManifest;
 pub use descriptor::{Descriptor, MAX_ANNOTATIONS, Platform};
 pub use document::{Document, Index, MAX_INDEX_MANIFESTS, MAX_LAYERS, Manifest, OciError};
+pub use layout::{
+    ANNOTATION_REF_NAME, LAYOUT_BLOBS, LAYOUT_INDEX, LAYOUT_MARKER, LAYOUT_MARKER_BYTES,
+    LayoutKind, check_layout_marker, encode_layout_index, named, parse_layout_index,
+};
+pub use legacy_tag::LegacyTag;
 pub use referrers::{Listed, ReferrersIndex, fallback_tag};
 
 /// Media type of an OCI image manifest.

@@ -3,5 +3,6 @@
 pub mod clock;
 pub mod files;
 pub mod hardening;
+pub mod image_layout;
 pub mod registry_auth;
 pub mod terminal;

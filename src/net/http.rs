@@ -6,6 +6,7 @@
 
 mod message;
 mod retry;
+mod stream;
 mod tls;
 
 use std::collections::HashMap;
@@ -19,6 +20,7 @@ pub use message::{REPLY_LIMIT, REQUEST_TIMEOUT, Reply, Request, secret_header};
 pub use reqwest::{Method, StatusCode, header};
 pub use retry::{Backoff, RetryPolicy, jitter};
 use retry::{backoff_delay, is_transient, retry_after};
+pub use stream::{Unread, Upload};
 pub use tls::{TlsOptions, TlsTrust};
 use url::{Host, Url};
 
@@ -112,16 +114,22 @@ impl HttpClient {
             headers.insert(header::HOST, asked);
         }
         let exchange = async {
-            let response = client
-                .request(request.method.clone(), url)
-                .headers(headers)
-                .body(request.body.clone())
+            let sent = client.request(request.method.clone(), url).headers(headers);
+            let sent = match &request.upload {
+                Some(upload) => upload.fill(sent),
+                None => sent.body(request.body.clone()),
+            };
+            let response = sent
                 .send()
                 .await
                 .map_err(|e| transport_error(request, &shown, e))?;
             let status = response.status();
             let headers = response.headers().clone();
+            let mut unread = Unread::default();
             let body = if request.method == Method::HEAD {
+                Bytes::new()
+            } else if request.leave_unread && status.is_success() {
+                unread = Unread::holding(response);
                 Bytes::new()
             } else {
                 let body = read_bounded(response, request, &shown).await?;
@@ -137,6 +145,7 @@ impl HttpClient {
                 status,
                 headers,
                 body,
+                unread,
             })
         };
         match tokio::time::timeout(request.timeout, exchange).await {

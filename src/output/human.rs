@@ -2,8 +2,10 @@
 
 use super::policy;
 use crate::diagnostic::Diagnostic;
-use crate::flow::Event;
-use crate::flow::verify_image::{ImageVerdict, Refusal};
+use crate::flow::discover::StoredForm;
+use crate::flow::rules::Unmet;
+use crate::flow::verify_image::{ImageError, ImageVerdict, Refusal};
+use crate::flow::{Event, Stage};
 use crate::format::certificate_identity::CertificateIdentity;
 use crate::verify::error::{IF_INTENDED, signer_options};
 use crate::verify::{MatchedSigner, VerifiedBundle};
@@ -80,6 +82,28 @@ pub fn event(event: &Event) -> String {
         Event::Recording { signatures } => {
             format!("signed {signatures} payload(s), the key is gone; timestamping and logging")
         }
+        Event::Progress {
+            stage,
+            done,
+            total,
+            refused,
+        } => {
+            let what = match stage {
+                Stage::Judged => "judged",
+                Stage::LookedUp => "looked up",
+                Stage::Logged => "logged",
+                Stage::Attached => "attached",
+            };
+            let failed = match (refused, stage) {
+                (0, _) => String::new(),
+                (count, Stage::Judged) => format!(", {count} not accepted"),
+                (count, _) => format!(", {count} failed"),
+            };
+            format!("{what} {done} of {total}{failed}")
+        }
+        Event::Transferring { what, bytes } => {
+            format!("transferring {} ({} MB)", plain(what), bytes / 1_000_000)
+        }
         Event::Attaching { image } => format!("attaching the signature to {}", plain(image)),
     }
 }
@@ -141,11 +165,50 @@ pub fn image_verdict(verdict: &ImageVerdict) -> Vec<String> {
     } else {
         lines.push(format!("verified {}", plain(&shown)));
     }
+    if let Some(listing) = &verdict.listed_by {
+        let platform = listing.platform.as_ref();
+        lines.push(format!(
+            "  listed by  {}{}",
+            listing.index,
+            platform.map_or_else(String::new, |platform| format!(
+                " for {}",
+                plain(&platform.to_string())
+            ))
+        ));
+        if listing.is_enough {
+            lines.push("  unsigned   accepted with the index that lists it, as asked".to_owned());
+        }
+    }
     for accepted in &verdict.accepted {
+        if accepted.form == StoredForm::Legacy {
+            lines
+                .push("  form       legacy (older than bundles: no proof of inclusion)".to_owned());
+        }
         lines.extend(verified(&accepted.verified));
         lines.extend(policy::met(&accepted.rules));
     }
     lines
+}
+
+/// Says that the index of an image without signature is accepted, which is not enough unless that was asked.
+pub fn listed(verdict: &ImageVerdict, all: &[ImageVerdict]) -> Option<String> {
+    let listing = verdict.listed_by.as_ref()?;
+    let is_unsigned = matches!(
+        &verdict.error,
+        Some(ImageError::Unmet(Unmet::NoSignature { .. }))
+    );
+    let index = |verdict: &&ImageVerdict| {
+        let image = verdict.image.as_ref();
+        image.is_some_and(|image| image.digest() == listing.index)
+    };
+    let is_accepted = all
+        .iter()
+        .find(index)
+        .is_some_and(|index| index.error.is_none());
+    (is_unsigned && is_accepted).then(|| {
+        "hint: only the index that lists it is signed; --accept-listed takes that as enough"
+            .to_owned()
+    })
 }
 
 /// Formats what was attached and not accepted; for standard error, and only where it explains a refusal.

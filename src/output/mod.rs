@@ -1,11 +1,16 @@
 //! Floor 6: what people and machines read. Data goes to standard output or to `--output-file`,
 //! everything else to standard error.
 
+pub mod attached;
+pub mod attest;
 pub mod document;
 pub mod explain;
 pub mod human;
 pub mod inspect;
 pub mod policy;
+pub mod progress;
+pub mod raw;
+pub mod summary;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -109,11 +114,20 @@ impl Output {
 
     /// Adds the JSON document with the warnings so far; nothing in text.
     pub fn document(&mut self, document: &Value) {
+        self.document_with(document, &[]);
+    }
+
+    /// Adds the document likewise, with JSON that was signed in place of its [`raw::raw_member`]s.
+    pub fn document_with(&mut self, document: &Value, raw: &[raw::Raw]) {
         if self.format == Format::Json {
             let mut document = document.clone();
             document["warnings"] = self.warnings.json();
+            let spliced = raw::Spliced {
+                value: &document,
+                raw,
+            };
             let text =
-                serde_json::to_string_pretty(&document).expect("a JSON value always serialises");
+                serde_json::to_string_pretty(&spliced).expect("a JSON value always serialises");
             self.raw(&escaped(&text));
             self.raw("\n");
         }
@@ -147,7 +161,7 @@ impl Output {
 
 /// Escapes what a terminal might obey and JSON allows as it is: DEL, C1, and what reorders text. Such
 /// characters stand within strings only, so that the values stay the same.
-fn escaped(json: &str) -> String {
+pub(crate) fn escaped(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
         let obeyed = !c.is_ascii_graphic() && !matches!(c, ' ' | '\n');
@@ -162,7 +176,7 @@ fn escaped(json: &str) -> String {
 
 /// Writes a line to standard error; one that is closed is no reason to stop.
 pub fn note(line: impl AsRef<str>) {
-    let _ = writeln!(io::stderr().lock(), "{}", line.as_ref());
+    progress::write_above(line.as_ref());
 }
 
 /// Shows an error: message, facts, what to try.

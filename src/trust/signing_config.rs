@@ -296,11 +296,34 @@ impl SigningConfig {
     /// [`SigningConfigError`]: no certificate authority or log is usable, too few for `EXACT`, or Rekor v2
     /// without a timestamp authority.
     pub fn select(&self, now: UnixTime) -> Result<SelectedServices, SigningConfigError> {
+        self.select_logs(&[2, 1], now)
+    }
+
+    /// Chooses services for a signature in the form that is older than bundles: it holds one promise, which
+    /// only Rekor v1 makes, and one timestamp.
+    ///
+    /// # Errors
+    /// As [`SigningConfig::select`].
+    pub fn select_for_older_form(
+        &self,
+        now: UnixTime,
+    ) -> Result<SelectedServices, SigningConfigError> {
+        let mut selected = self.select_logs(&[1], now)?;
+        selected.logs.truncate(1);
+        selected.timestamp_authorities.truncate(1);
+        Ok(selected)
+    }
+
+    fn select_logs(
+        &self,
+        versions: &[u32],
+        now: UnixTime,
+    ) -> Result<SelectedServices, SigningConfigError> {
         let authorities = usable(&self.certificate_authorities, &[1], now);
         let Some(certificate_authority) = authorities.first() else {
             return Err(none_usable("Fulcio", &self.certificate_authorities, now));
         };
-        let logs = choose("Rekor", &self.logs, &[2, 1], self.log_selector, now)?;
+        let logs = choose("Rekor", &self.logs, versions, self.log_selector, now)?;
         if logs.is_empty() {
             return Err(none_usable("Rekor", &self.logs, now));
         }

@@ -306,7 +306,27 @@ fn verify_binding(
             }
             (logged, verifier, key_kind)
         }
-        (LogBody::Dsse { .. }, Content::MessageSignature { .. }) => {
+        (
+            LogBody::StoredEnvelope {
+                envelope_hash,
+                payload_hash,
+                verifier,
+            },
+            Content::DsseEnvelope(envelope),
+        ) => {
+            // The digest is of the envelope as it was stored, signature and all.
+            let Some(stored) = &bundle.stored_envelope else {
+                return differs("the kind of signature");
+            };
+            if *envelope_hash != envelope_hash.algorithm().digest(stored.bytes()) {
+                return differs("the envelope's digest");
+            }
+            if payload_hash.is_some_and(|hash| hash != hash.algorithm().digest(&envelope.payload)) {
+                return differs("the payload's digest");
+            }
+            (&envelope.signature, verifier, &None)
+        }
+        (LogBody::Dsse { .. } | LogBody::StoredEnvelope { .. }, _) => {
             return differs("the kind of signature");
         }
     };

@@ -7,6 +7,7 @@ pub use crate::diagnostic::shell_quoted;
 use crate::diagnostic::{Diagnostic, Exit, shell_option};
 use crate::format::certificate_identity::{CertificateIdentity, IdentityError};
 use crate::format::checkpoint::CheckpointError;
+use crate::format::legacy::LegacyError;
 use crate::format::log_entry::LogBodyError;
 use crate::format::sct::SctError;
 use crate::format::statement::StatementError;
@@ -42,6 +43,9 @@ pub enum VerifyError {
     /// The statement cannot be read.
     #[error("{0}")]
     Statement(#[from] StatementError),
+    /// The payload of an older image signature cannot be read.
+    #[error("{0}")]
+    SimpleSigning(#[from] LegacyError),
     /// An attestation, or a signature of another kind, where a signature is asked for.
     #[error("signed, but not as what is asked for: an attestation, or a signature of another kind")]
     NotASignature {
@@ -59,6 +63,14 @@ pub enum VerifyError {
         expected: String,
         /// Value found.
         found: Option<String>,
+    },
+    /// The predicate does not say what it must.
+    #[error("the predicate does not say what is asked for")]
+    PredicateRefused {
+        /// The requirement as given, or the name of the policy.
+        check: String,
+        /// What was found instead.
+        found: String,
     },
     /// Signed with a key, where an identity is asked for.
     #[error("bundle has a public key hint and no certificate")]
@@ -260,8 +272,10 @@ impl Diagnostic for VerifyError {
             VerifyError::ArtifactMismatch { .. } => "artifact-mismatch",
             VerifyError::PayloadType { .. } => "payload-type",
             VerifyError::Statement(_) => "statement-malformed",
+            VerifyError::SimpleSigning(_) => "simple-signing-malformed",
             VerifyError::NotASignature { .. } => "not-a-signature",
             VerifyError::AnnotationMismatch { .. } => "annotation-mismatch",
+            VerifyError::PredicateRefused { .. } => "predicate-refused",
             VerifyError::NoCertificate => "no-certificate",
             VerifyError::CertificateNotKey => "certificate-not-key",
             VerifyError::Identity(_) => "certificate-identity-malformed",
@@ -311,9 +325,12 @@ impl Diagnostic for VerifyError {
             VerifyError::ArtifactMismatch { .. } | VerifyError::DigestNeeded { .. } => {
                 Exit::ContentMismatch
             }
-            VerifyError::PayloadType { .. } | VerifyError::Statement(_) => Exit::Malformed,
+            VerifyError::PayloadType { .. }
+            | VerifyError::Statement(_)
+            | VerifyError::SimpleSigning(_) => Exit::Malformed,
             VerifyError::NotASignature { .. } => Exit::NoSignature,
             VerifyError::AnnotationMismatch { .. }
+            | VerifyError::PredicateRefused { .. }
             | VerifyError::IdentityMismatch { .. }
             | VerifyError::ClaimMismatch { .. } => Exit::IdentityMismatch,
             VerifyError::NoCertificate => Exit::NoCertificate,
@@ -365,6 +382,9 @@ impl Diagnostic for VerifyError {
                         .unwrap_or_else(|| "no such annotation".to_owned()),
                 ),
             ],
+            VerifyError::PredicateRefused { check, found } => {
+                vec![("expected", check.clone()), ("found", found.clone())]
+            }
             VerifyError::ClaimMismatch {
                 expected, found, ..
             } => vec![

@@ -51,6 +51,18 @@ pub const SUBJECT: Step = step(
     "artifact among the statement's subjects",
     "in-toto Statement v1",
 );
+/// The payload of an older image signature.
+pub const SIMPLE_SIGNING: Step = step(
+    "simple-signing",
+    "simple signing payload",
+    "cosign SIGNATURE_SPEC",
+);
+/// It is about the artifact.
+pub const SIMPLE_SIGNING_IMAGE: Step = step(
+    "simple-signing-image",
+    "artifact named by the payload",
+    "cosign SIGNATURE_SPEC",
+);
 /// All timestamps.
 pub const TIMESTAMPS: Step = step("timestamps", "timestamps", "Sigstore Client Spec 4.2.1");
 /// One timestamp.
@@ -149,6 +161,9 @@ pub const SCT: Step = step(
 pub const CONTENT: Step = step("content", "what was signed", "policy");
 /// Who signed is who is asked for.
 pub const SIGNER: Step = step("signer", "who signed", "policy, Sigstore Client Spec 4.3");
+
+/// The predicate says what it must; asked for by `--require` and `--policy FILE.rego`.
+pub const PREDICATE: Step = step("predicate", "what the predicate says", "policy");
 
 /// The steps of a verdict on a certificate, in order; those that did not run are listed as not reached.
 const OF_CERTIFICATE: [Step; 8] = [
@@ -388,6 +403,11 @@ impl Trail {
                 check.outcome = Outcome::Waived(waiver);
             }
             checks.push(check);
+        }
+        if !policy.predicate_checks().is_empty()
+            && !checks.iter().any(|check| check.step == PREDICATE)
+        {
+            checks.push(Check::new(PREDICATE));
         }
         Explanation { checks }
     }

@@ -22,6 +22,8 @@ pub mod explain;
 pub mod glob;
 pub mod policy;
 pub mod policy_file;
+pub mod predicate;
+pub mod rego;
 pub mod requirements;
 pub mod sct;
 pub mod signature;
@@ -34,6 +36,7 @@ pub use explain::Explanation;
 pub use policy::{
     ExpectedContent, ExpectedSigner, IdentityMatcher, MatchedContent, MatchedSigner, Policy,
 };
+pub use predicate::{MatchedPredicate, PredicateChecks};
 pub use requirements::{Evidence, Thresholds, Waiver};
 pub use sct::SctEvidence;
 pub use signature::{Artifact, VerifiedSignature};
@@ -42,8 +45,9 @@ pub use timestamp::{JudgedTimestamps, VerifiedTimestamp};
 use std::collections::BTreeMap;
 
 use crate::crypto::{SignatureMemo, UnixTime};
-use crate::format::bundle::{Bundle, KeyMaterial};
+use crate::format::bundle::{Bundle, Content, KeyMaterial};
 use crate::format::certificate_identity::CertificateIdentity;
+use crate::format::legacy::StoredEnvelope;
 use crate::trust::TrustedRoot;
 use crate::verify::explain::Trail;
 
@@ -163,9 +167,11 @@ pub struct VerifiedBundle {
     timestamps: JudgedTimestamps,
     signature: VerifiedSignature,
     content: MatchedContent,
+    predicate: MatchedPredicate,
 }
 
 impl VerifiedBundle {
+    #[allow(clippy::too_many_arguments)] // one for each check
     fn from_evidence(
         artifact: &Artifact,
         signer: MatchedSigner,
@@ -174,6 +180,7 @@ impl VerifiedBundle {
         timestamps: JudgedTimestamps,
         signature: VerifiedSignature,
         content: MatchedContent,
+        predicate: MatchedPredicate,
     ) -> Self {
         let artifact = artifact.clone();
         VerifiedBundle {
@@ -184,6 +191,7 @@ impl VerifiedBundle {
             timestamps,
             signature,
             content,
+            predicate,
         }
     }
 
@@ -342,6 +350,12 @@ impl<'t> Verifier<'t> {
                     return Err(VerifyError::CertificateNotKey);
                 }
             };
+            let is_as_stored = |stored: &StoredEnvelope| matches!(&bundle.content, Content::DsseEnvelope(envelope) if envelope == stored.envelope());
+            if !bundle.stored_envelope.as_ref().is_none_or(is_as_stored) {
+                return Err(VerifyError::EntryMismatch {
+                    what: "the stored envelope",
+                });
+            }
             let signature = signature::verify_signature(&bundle.content, key, artifact, trail)?;
             Ok((key, signature))
         })?;
@@ -416,6 +430,7 @@ impl<'t> Verifier<'t> {
         let signer = trail.check(explain::SIGNER, |trail| {
             policy.verify_signer(&bundle.key_material, trail)
         })?;
+        let predicate = policy.predicate_checks().verify(&signature, trail)?;
         Ok(VerifiedBundle::from_evidence(
             artifact,
             signer,
@@ -424,6 +439,7 @@ impl<'t> Verifier<'t> {
             timestamps,
             signature,
             content,
+            predicate,
         ))
     }
 }

@@ -9,10 +9,13 @@ use crate::format::bundle::KeyMaterial;
 use crate::format::certificate_identity::{CertificateIdentity, claim_name};
 use crate::format::statement::COSIGN_SIGN_V1;
 use crate::verify::explain::Trail;
+use crate::verify::predicate::PredicateChecks;
 use crate::verify::{Artifact, Thresholds, VerifiedSignature, VerifyError, Waiver};
 
 /// Signed as a file, and not as a statement, in words.
 const OVER_FILE: &str = "a signature over the file itself";
+/// Signed as an image, and not as a statement, in words.
+const OVER_IMAGE: &str = "an image signature of the older form";
 
 /// Matches one value: exactly, or by a pattern that must match the whole of it.
 #[derive(Debug, Clone)]
@@ -273,6 +276,7 @@ pub struct Policy {
     content: ExpectedContent,
     thresholds: Thresholds,
     waivers: BTreeSet<Waiver>,
+    predicate: PredicateChecks,
 }
 
 impl Policy {
@@ -282,6 +286,7 @@ impl Policy {
             content,
             thresholds: Thresholds::default(),
             waivers: BTreeSet::new(),
+            predicate: PredicateChecks::default(),
         }
     }
 
@@ -322,6 +327,17 @@ impl Policy {
         self
     }
 
+    /// Asks for what the predicate must say.
+    pub fn with_predicate_checks(mut self, checks: PredicateChecks) -> Self {
+        self.predicate = checks;
+        self
+    }
+
+    /// Returns what the predicate must say.
+    pub fn predicate_checks(&self) -> &PredicateChecks {
+        &self.predicate
+    }
+
     /// Returns how many operators must vouch.
     pub fn thresholds(&self) -> Thresholds {
         self.thresholds
@@ -360,7 +376,14 @@ impl Policy {
                     .any(|digest| subject.digests.contains(digest))
             })
             .map(|subject| subject.annotations.clone())
+            // A payload of the older form names one image, and is refused before if it is another.
+            .chain(
+                signature
+                    .simple_signing()
+                    .map(|payload| payload.annotations.clone()),
+            )
             .collect();
+        let is_simple_signing = signature.simple_signing().is_some();
         let predicate_type = signature
             .statement()
             .map(|statement| statement.predicate_type.as_str());
@@ -371,6 +394,9 @@ impl Policy {
             })
         };
         let annotations = match (&self.content, predicate_type) {
+            (ExpectedContent::ArtifactSignature, None) if is_simple_signing => {
+                return not_asked_for(OVER_FILE, OVER_IMAGE);
+            }
             (ExpectedContent::Any, _) | (ExpectedContent::ArtifactSignature, None) => {
                 return Ok(MatchedContent {
                     annotations: carried,
@@ -382,11 +408,17 @@ impl Policy {
                         annotations: carried,
                     });
                 }
-                return not_asked_for(predicate_type, found.unwrap_or(OVER_FILE));
+                let other = if is_simple_signing {
+                    OVER_IMAGE
+                } else {
+                    OVER_FILE
+                };
+                return not_asked_for(predicate_type, found.unwrap_or(other));
             }
             (ExpectedContent::ArtifactSignature, Some(found)) => {
                 return not_asked_for(OVER_FILE, found);
             }
+            (ExpectedContent::Signature { annotations }, None) if is_simple_signing => annotations,
             (ExpectedContent::Signature { .. }, None) => {
                 return not_asked_for(COSIGN_SIGN_V1, "a signature over the manifest as a file");
             }

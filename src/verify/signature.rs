@@ -1,10 +1,13 @@
 //! What was signed: the signature itself, and that it is about the artifact (spec 07 §5 B, H, I).
 
+use bytes::Bytes;
+
 use crate::crypto::key::KeyKind;
 use crate::crypto::{Digest, HashAlgorithm, PublicKey};
 use crate::format::bundle::Content;
 use crate::format::dsse::IN_TOTO_PAYLOAD_TYPE;
-use crate::format::statement::Statement;
+use crate::format::legacy::SimpleSigning;
+use crate::format::statement::{Statement, raw_predicate};
 use crate::verify::VerifyError;
 use crate::verify::explain::{self, Trail};
 
@@ -64,6 +67,7 @@ pub fn needed_hashes(content: &Content, key: KeyKind) -> Vec<HashAlgorithm> {
             hashes.dedup();
             hashes
         }
+        Content::SimpleSigning { .. } => vec![HashAlgorithm::Sha256],
         Content::DsseEnvelope(envelope) => {
             let mut hashes: Vec<_> = Statement::parse(&envelope.payload)
                 .map(|statement| statement.subjects)
@@ -86,7 +90,10 @@ pub fn needed_hashes(content: &Content, key: KeyKind) -> Vec<HashAlgorithm> {
 pub struct VerifiedSignature {
     signed_digest: Digest,
     statement: Option<Statement>,
+    payload: Option<Bytes>,
+    bytes: Vec<u8>,
     payload_digest: Option<Digest>,
+    simple_signing: Option<SimpleSigning>,
 }
 
 impl VerifiedSignature {
@@ -98,6 +105,26 @@ impl VerifiedSignature {
     /// Returns the statement of an envelope.
     pub fn statement(&self) -> Option<&Statement> {
         self.statement.as_ref()
+    }
+
+    /// Returns the payload of an image signature that is older than bundles.
+    pub fn simple_signing(&self) -> Option<&SimpleSigning> {
+        self.simple_signing.as_ref()
+    }
+
+    /// Returns the signature's bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Returns the exact bytes of the statement.
+    pub fn payload(&self) -> Option<&Bytes> {
+        self.payload.as_ref()
+    }
+
+    /// Returns the statement's predicate, byte for byte as it was signed.
+    pub fn predicate(&self) -> Option<&str> {
+        self.payload.as_deref().and_then(raw_predicate)
     }
 
     /// Returns the digest of an envelope's payload under an algorithm; SHA-256 is the only one that
@@ -139,7 +166,39 @@ pub(super) fn verify_signature(
             Ok(VerifiedSignature {
                 signed_digest,
                 statement: None,
+                payload: None,
+                bytes: signature.clone(),
                 payload_digest: None,
+                simple_signing: None,
+            })
+        }
+        Content::SimpleSigning { payload, signature } => {
+            let signed_digest = trail.check(explain::KEY_SIGNED, |trail| {
+                trail.about(|| key.kind().name().to_owned());
+                verify_over(key, signature, |hash| Ok(hash.digest(payload)))
+            })?;
+            let simple_signing = trail.check(explain::SIMPLE_SIGNING, |trail| {
+                let payload = SimpleSigning::parse(payload)?;
+                trail.fact("repository", || payload.docker_reference.clone());
+                Ok(payload)
+            })?;
+            trail.check(explain::SIMPLE_SIGNING_IMAGE, |trail| {
+                if !artifact.digests.contains(&simple_signing.digest) {
+                    return Err(VerifyError::ArtifactMismatch {
+                        expected: artifact.digests.clone(),
+                        found: vec![simple_signing.digest.to_string()],
+                    });
+                }
+                trail.fact("found", || simple_signing.digest.to_string());
+                Ok(())
+            })?;
+            Ok(VerifiedSignature {
+                signed_digest,
+                statement: None,
+                payload: None,
+                bytes: signature.clone(),
+                payload_digest: None,
+                simple_signing: Some(simple_signing),
             })
         }
         Content::DsseEnvelope(envelope) => {
@@ -181,7 +240,10 @@ pub(super) fn verify_signature(
             Ok(VerifiedSignature {
                 signed_digest,
                 statement: Some(statement),
+                payload: Some(envelope.payload.clone()),
+                bytes: envelope.signature.clone(),
                 payload_digest: Some(Digest::sha256(&envelope.payload)),
+                simple_signing: None,
             })
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use keyless::crypto::{Digest, Secret};
 use keyless::flow::identity::TokenSource;
-use keyless::flow::sign::{Payload, SignedBundle, SigningOptions, prepare};
+use keyless::flow::sign::{Payload, SignatureForm, SignedBundle, SigningOptions, prepare};
 use keyless::flow::trust::TrustSource;
 use keyless::format::oci::{
     BUNDLE_ARTIFACT_TYPE, Descriptor, EMPTY_CONFIG_BYTES, EncodedManifest, OCI_MANIFEST,
@@ -45,6 +45,7 @@ pub fn sign_statements_with(
             ..TokenSource::default()
         },
         expected_identity: None,
+        form: SignatureForm::Bundle,
     };
     let payloads: Vec<Payload> = statements
         .into_iter()

@@ -139,8 +139,8 @@ pub struct BodyFacts {
     pub verifier: &'static str,
     /// SHA-256 over the DER of certificate or SubjectPublicKeyInfo.
     pub verifier_fingerprint: Digest,
-    /// SHA-256 over the signature.
-    pub signature: Digest,
+    /// SHA-256 over the signature; `None` where the entry is about an envelope as a whole.
+    pub signature: Option<Digest>,
 }
 
 /// An RFC 3161 timestamp.
@@ -190,6 +190,11 @@ fn content(content: &Content) -> ContentFacts {
     match content {
         Content::MessageSignature { digest, .. } => ContentFacts::Message {
             digest: *digest,
+            signature,
+        },
+        // In no bundle, so of none that is inspected; what it is over is told.
+        Content::SimpleSigning { payload, .. } => ContentFacts::Message {
+            digest: Some(Digest::sha256(payload)),
             signature,
         },
         Content::DsseEnvelope(envelope) => ContentFacts::Envelope {
@@ -254,13 +259,18 @@ fn body(entry: &TransparencyLogEntry) -> Part<BodyFacts> {
             signature,
             verifier,
             ..
-        } => ("signed content", digest, signature, verifier),
+        } => ("signed content", digest, Some(signature), verifier),
         LogBody::Dsse {
             payload_hash,
             signature,
             verifier,
             ..
-        } => ("payload", payload_hash, signature, verifier),
+        } => ("payload", payload_hash, Some(signature), verifier),
+        LogBody::StoredEnvelope {
+            envelope_hash,
+            verifier,
+            ..
+        } => ("envelope", envelope_hash, None, verifier),
     };
     let (verifier, der) = match &verifier {
         Verifier::Certificate(der) => ("certificate", der),
@@ -271,7 +281,7 @@ fn body(entry: &TransparencyLogEntry) -> Part<BodyFacts> {
         digest,
         verifier,
         verifier_fingerprint: Digest::sha256(der),
-        signature: Digest::sha256(&signature),
+        signature: signature.map(|signature| Digest::sha256(&signature)),
     })
 }
 

@@ -2,7 +2,8 @@
 use serde::Serialize;
 
 use super::{Content, HASH_ALGORITHMS, KeyMaterial, MEDIA_TYPE_V03, TransparencyLogEntry};
-use crate::format::protojson::{Bytes, Int64};
+use crate::crypto::Digest;
+use crate::format::protojson::{Bytes, Int64, encode_base64};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -68,7 +69,8 @@ struct HashOutput<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Envelope {
-    payload: Bytes,
+    /// Base64.
+    payload: String,
     payload_type: String,
     signatures: [Signature; 1],
 }
@@ -183,10 +185,21 @@ impl super::Bundle {
                 }),
                 None,
             ),
+            // There is no member for it; what it is, is a signature over the payload.
+            Content::SimpleSigning { payload, signature } => (
+                Some(MessageSignature {
+                    message_digest: Some(HashOutput {
+                        algorithm: "SHA2_256",
+                        digest: Bytes(Digest::sha256(payload).as_bytes().to_vec()),
+                    }),
+                    signature: Bytes(signature.clone()),
+                }),
+                None,
+            ),
             Content::DsseEnvelope(envelope) => (
                 None,
                 Some(Envelope {
-                    payload: Bytes(envelope.payload.clone()),
+                    payload: encode_base64(&envelope.payload),
                     payload_type: envelope.payload_type.clone(),
                     signatures: [Signature {
                         sig: Bytes(envelope.signature.clone()),

@@ -50,6 +50,11 @@ impl Descriptor {
         }
     }
 
+    /// Returns whether this is said to be an index, OCI or Docker.
+    pub fn is_index(&self) -> bool {
+        [super::OCI_INDEX, super::DOCKER_LIST].contains(&self.media_type.as_str())
+    }
+
     /// Returns about how much memory it takes, in bytes: the structure, its strings, the nodes of its map. Tests
     /// beside the registry client measure it.
     pub fn footprint(&self) -> usize {

@@ -174,6 +174,26 @@ impl ReferrersIndex {
         unreachable!("both constructors make sure there is a `manifests` field")
     }
 
+    /// Takes entries of these digests out, and says how many there were. Entries that cannot be read stay.
+    pub fn remove(&mut self, digests: &[Digest]) -> usize {
+        #[derive(Deserialize)]
+        struct Named {
+            digest: Digest,
+        }
+        let mut removed = 0;
+        for (_, field) in &mut self.fields {
+            if let Field::Manifests(entries) = field {
+                let before = entries.len();
+                entries.retain(|entry| {
+                    !serde_json::from_str::<Named>(entry.get())
+                        .is_ok_and(|named| digests.contains(&named.digest))
+                });
+                removed += before - entries.len();
+            }
+        }
+        removed
+    }
+
     /// Encodes the index.
     pub fn encode(&self) -> Vec<u8> {
         debug_assert_eq!(self.beyond, 0, "entries would be lost");
@@ -383,6 +403,20 @@ mod tests {
         let most = crate::format::oci::MAX_ANNOTATIONS;
         assert_eq!(with(most).descriptors.len(), 1);
         assert_eq!(with(most + 1).malformed, 1);
+    }
+
+    #[test]
+    fn entries_are_taken_out_and_the_others_kept_as_they_stand() {
+        let text = r#"{"manifests":[{"a":1.50,"digest":"DIGEST"},{"broken":true},{"z":0,"digest":"OTHER"}]}"#;
+        let (ours, other) = (Digest::sha256(b"ours"), Digest::sha256(b"other"));
+        let text = text.replace("DIGEST", &ours.to_string());
+        let text = text.replace("OTHER", &other.to_string());
+        let mut index = ReferrersIndex::parse(text.as_bytes()).unwrap();
+        assert_eq!(index.remove(&[Digest::sha256(b"none")]), 0);
+        assert_eq!(index.remove(&[ours]), 1);
+        let left = format!(r#"{{"manifests":[{{"broken":true}},{{"z":0,"digest":"{other}"}}]}}"#);
+        assert_eq!(String::from_utf8(index.encode()).unwrap(), left);
+        assert!(!index.is_empty());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use reqwest::{Method, StatusCode};
 use url::Url;
 
 use super::retry::RetryPolicy;
+use super::stream::{Unread, Upload};
 use crate::diagnostic::clean;
 use crate::net::error::{NetError, message_of};
 
@@ -29,6 +30,11 @@ pub struct Request {
     pub headers: HeaderMap,
     /// Body; cheap to clone for another attempt.
     pub body: Bytes,
+    /// Body that is sent piece by piece, in the place of `body`.
+    pub upload: Option<Upload>,
+    /// Whether the body of a success is left for the caller to read, see [`Unread`]. Neither `limit` nor
+    /// `timeout` then bounds it; the caller does.
+    pub leave_unread: bool,
     /// Limit of one attempt, from connecting to the last byte of the reply.
     pub timeout: Duration,
     /// Cap of the reply's body in bytes.
@@ -46,6 +52,8 @@ impl Request {
             url,
             headers: HeaderMap::new(),
             body: Bytes::new(),
+            upload: None,
+            leave_unread: false,
             timeout: REQUEST_TIMEOUT,
             limit: REPLY_LIMIT,
             retry: RetryPolicy::default(),
@@ -78,6 +86,18 @@ impl Request {
     /// Sets the body.
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
+        self
+    }
+
+    /// Sets a body that is sent piece by piece.
+    pub fn upload(mut self, upload: Upload) -> Self {
+        self.upload = Some(upload);
+        self
+    }
+
+    /// Leaves the body of a success for the caller to read.
+    pub fn leave_unread(mut self) -> Self {
+        self.leave_unread = true;
         self
     }
 
@@ -118,8 +138,10 @@ pub struct Reply {
     pub status: StatusCode,
     /// Headers as received.
     pub headers: HeaderMap,
-    /// Body, within the request's limit; empty for HEAD.
+    /// Body, within the request's limit; empty for HEAD, and where it was left unread.
     pub body: Bytes,
+    /// The body, where the request asked to leave it unread and was a success.
+    pub unread: Unread,
 }
 
 impl Reply {

@@ -8,7 +8,7 @@ use super::client::RegistryClient;
 use super::error::RegistryError;
 use super::fallback::FallbackWritten;
 use super::reference::DigestReference;
-use crate::format::oci::{EMPTY_CONFIG_BYTES, EncodedManifest};
+use crate::format::oci::{Descriptor, EMPTY_CONFIG_BYTES, EncodedManifest, LegacyTag};
 use crate::net::http::jitter;
 
 /// How often blobs are looked after that the registry had, and then missed. docker-registry 2.8 does:
@@ -33,6 +33,8 @@ pub enum Attached {
     ByApi,
     /// The registry has no referrers API; the fallback tag lists it.
     ByFallbackTag(FallbackWritten),
+    /// It is in the form that is older than bundles, under a tag of the image's own.
+    UnderTag(LegacyTag, FallbackWritten),
 }
 
 impl RegistryClient {
@@ -68,16 +70,38 @@ impl RegistryClient {
         if pushed.subject_confirmed {
             return Ok(Attached::ByApi);
         }
+        self.list_referrers(subject, std::slice::from_ref(&manifest.descriptor))
+            .await
+    }
+
+    /// Makes sure that manifests are listed under their subject whose pushing the registry did not confirm:
+    /// by itself, or under the fallback tag.
+    ///
+    /// # Errors
+    /// As [`RegistryClient::list_in_fallback`]; [`RegistryError::NotListed`].
+    pub async fn list_referrers(
+        &self,
+        subject: &DigestReference,
+        manifests: &[Descriptor],
+    ) -> Result<Attached, RegistryError> {
+        let subject = &self.in_signature_repository(subject);
+        let mut missing = None;
         // Some registries have the API and do not confirm. Readers will ask the API there, so an
         // entry under the fallback tag would not be seen.
         for look in 1..=LISTING_LOOKS {
             let Some(listed) = self.api_referrers(subject, None).await? else {
-                let written = self.list_in_fallback(subject, &manifest.descriptor).await?;
+                let written = self.list_all_in_fallback(subject, manifests).await?;
                 return Ok(Attached::ByFallbackTag(written));
             };
-            let digest = manifest.descriptor.digest;
+            missing = manifests
+                .iter()
+                .find(|manifest| {
+                    let listed = &listed.descriptors;
+                    !listed.iter().any(|d| d.digest == manifest.digest)
+                })
+                .map(|manifest| manifest.digest);
             // A list that was cut may hold it further on.
-            if listed.descriptors.iter().any(|d| d.digest == digest) || listed.cut.is_some() {
+            if missing.is_none() || listed.cut.is_some() {
                 return Ok(Attached::ByApi);
             }
             if look < LISTING_LOOKS {
@@ -86,7 +110,10 @@ impl RegistryClient {
             }
         }
         Err(RegistryError::NotListed {
-            manifest: format!("{repository}@{}", manifest.descriptor.digest),
+            manifest: match missing {
+                Some(digest) => format!("{}@{digest}", subject.repository()),
+                None => subject.to_string(),
+            },
         })
     }
 }

@@ -37,6 +37,8 @@ pub(super) enum Access {
     Pull,
     /// Read and write.
     PullPush,
+    /// Read, write and delete.
+    Delete,
 }
 
 impl Access {
@@ -45,6 +47,7 @@ impl Access {
             Access::Root => return String::new(),
             Access::Pull => "pull",
             Access::PullPush => "pull,push",
+            Access::Delete => "pull,push,delete",
         };
         format!("repository:{}:{actions}", repository.name())
     }

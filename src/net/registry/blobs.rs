@@ -164,14 +164,14 @@ impl RegistryClient {
 }
 
 /// Adds `digest=` to a location that may have a query of its own.
-fn append_digest(location: &mut Url, digest: &Digest) {
+pub(super) fn append_digest(location: &mut Url, digest: &Digest) {
     location
         .query_pairs_mut()
         .append_pair("digest", &digest.to_string());
 }
 
 /// The final reply needs no `Location` and no digest; one that is there must be ours.
-fn check_stored(reply: &Reply, digest: &Digest) -> Result<(), RegistryError> {
+pub(super) fn check_stored(reply: &Reply, digest: &Digest) -> Result<(), RegistryError> {
     match super::manifests::announced_digest(reply)? {
         Some(found) if found.algorithm() == digest.algorithm() && found != *digest => {
             Err(RegistryError::DigestMismatch {

@@ -25,7 +25,16 @@ const MAX_REDIRECTS: usize = 5;
 /// A client for all registries of one invocation; cheap to clone, all clones share connections and
 /// tokens. Every method may be called concurrently.
 #[derive(Clone)]
-pub struct RegistryClient(Arc<Inner>);
+pub struct RegistryClient(Arc<Inner>, Beside);
+
+/// Where what is attached is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Beside {
+    /// Where the user wants it.
+    AsNamed,
+    /// With the image, whatever the user named.
+    TheImage,
+}
 
 struct Inner {
     transport: Transport,
@@ -45,7 +54,7 @@ impl RegistryClient {
     /// Makes a client; nothing is read or opened yet.
     pub fn new(http: HttpClient, auth: RegistryAuth, options: RegistryOptions) -> Self {
         let transport = Transport::new(http, options.tls.as_ref());
-        RegistryClient(Arc::new(Inner {
+        let inner = Inner {
             authorizer: Authorizer::new(
                 transport.clone(),
                 auth,
@@ -55,7 +64,14 @@ impl RegistryClient {
             transport,
             options,
             schemes: Mutex::default(),
-        }))
+        };
+        RegistryClient(Arc::new(inner), Beside::AsNamed)
+    }
+
+    /// Returns this client for a place to which things are copied: what is attached comes to be with its image
+    /// there, wherever the user keeps it here.
+    pub fn beside_images(&self) -> Self {
+        RegistryClient(Arc::clone(&self.0), Beside::TheImage)
     }
 
     /// Returns the options it was made with.
@@ -66,7 +82,10 @@ impl RegistryClient {
     /// Returns the repository in which what is attached to images of this one is kept: all that is attached,
     /// looked for, listed and fetched is there. It is the image's own unless the user named another.
     pub fn signatures_of(&self, repository: &Repository) -> Repository {
-        let other = self.0.options.signature_repository.as_ref();
+        let other = match self.1 {
+            Beside::AsNamed => self.0.options.signature_repository.as_ref(),
+            Beside::TheImage => None,
+        };
         other.unwrap_or(repository).clone()
     }
 

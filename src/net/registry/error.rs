@@ -149,6 +149,16 @@ pub enum RegistryError {
         /// Repository and digest of the new manifest.
         manifest: String,
     },
+    /// The registry deletes nothing, or not this way.
+    #[error("registry refuses to delete {reference}")]
+    DeletionDisabled {
+        /// Repository and tag or digest.
+        reference: String,
+        /// HTTP status.
+        status: u16,
+        /// The registry's words; may be empty.
+        message: String,
+    },
     /// Stored credentials cannot be used.
     #[error(transparent)]
     Credentials(#[from] RegistryAuthError),
@@ -175,6 +185,7 @@ impl Diagnostic for RegistryError {
             RegistryError::OverCap { .. } | RegistryError::TooMany { .. } => "registry-too-many",
             RegistryError::FallbackContended { .. } => "registry-fallback-contended",
             RegistryError::NotListed { .. } => "registry-referrer-not-listed",
+            RegistryError::DeletionDisabled { .. } => "registry-deletion-disabled",
             RegistryError::Credentials(error) => error.code(),
             RegistryError::Net(error) => error.code(),
         }
@@ -198,6 +209,7 @@ impl Diagnostic for RegistryError {
             RegistryError::FallbackContended { .. } | RegistryError::NotListed { .. } => {
                 Exit::ServiceFailed
             }
+            RegistryError::DeletionDisabled { .. } => Exit::Refused,
             RegistryError::Credentials(error) => error.exit(),
             RegistryError::Net(error) => error.exit(),
         }
@@ -235,6 +247,9 @@ impl Diagnostic for RegistryError {
                 ("cause", cause.to_string()),
             ],
             RegistryError::Denied {
+                status, message, ..
+            }
+            | RegistryError::DeletionDisabled {
                 status, message, ..
             } => {
                 let mut details = vec![("status", status.to_string())];
@@ -300,6 +315,10 @@ impl Diagnostic for RegistryError {
             RegistryError::FallbackContended { .. } => Some(
                 "the registry has no referrers API and others write to the same tag; the signature \
                  is stored, `keyless attach bundle` lists it again"
+                    .to_owned(),
+            ),
+            RegistryError::DeletionDisabled { .. } => Some(
+                "many registries allow no deletion, or only by their own interface; ask whoever runs it"
                     .to_owned(),
             ),
             RegistryError::Credentials(error) => error.hint(),

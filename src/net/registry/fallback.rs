@@ -42,10 +42,10 @@ pub struct FallbackWritten {
 }
 
 /// The index as last read.
-struct Seen {
-    index: ReferrersIndex,
+pub(super) struct Seen {
+    pub(super) index: ReferrersIndex,
     /// Digest of its bytes; `None` if there is no such tag yet.
-    digest: Option<Digest>,
+    pub(super) digest: Option<Digest>,
     etag: Option<HeaderValue>,
     /// When the read began, and when its reply was there.
     asked: Instant,
@@ -65,6 +65,19 @@ impl RegistryClient {
         subject: &DigestReference,
         entry: &Descriptor,
     ) -> Result<FallbackWritten, RegistryError> {
+        self.list_all_in_fallback(subject, std::slice::from_ref(entry))
+            .await
+    }
+
+    /// Lists several referrers of one subject at once, as [`RegistryClient::list_in_fallback`] does one.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn list_all_in_fallback(
+        &self,
+        subject: &DigestReference,
+        entries: &[Descriptor],
+    ) -> Result<FallbackWritten, RegistryError> {
         let subject = &self.in_signature_repository(subject);
         let started = Instant::now();
         let deadline = self.options().fallback_deadline;
@@ -77,7 +90,9 @@ impl RegistryClient {
         let mut last: Option<Digest> = None;
         loop {
             let mut seen = self.look(subject).await?;
-            let listed = seen.index.contains(&entry.digest);
+            let listed = entries
+                .iter()
+                .all(|entry| seen.index.contains(&entry.digest));
             if listed {
                 // Someone else's write that kept our entry starts the watch again.
                 if quiet > 0 && seen.digest != last {
@@ -130,7 +145,11 @@ impl RegistryClient {
             if seen.at.elapsed() > STALE {
                 seen = self.look(subject).await?;
             }
-            if !seen.index.add(entry) {
+            let mut added = false;
+            for entry in entries {
+                added |= seen.index.add(entry);
+            }
+            if !added {
                 continue;
             }
             self.check_room(&seen.index)?;
@@ -156,7 +175,7 @@ impl RegistryClient {
     }
 
     /// Refuses to write an index that readers with the same caps would not read.
-    fn check_room(&self, index: &ReferrersIndex) -> Result<(), RegistryError> {
+    pub(super) fn check_room(&self, index: &ReferrersIndex) -> Result<(), RegistryError> {
         const WHAT: &str = "index under the fallback tag";
         let limits = self.options().limits;
         let over = |cap, limit, found| RegistryError::OverCap {
@@ -176,7 +195,7 @@ impl RegistryClient {
         Ok(())
     }
 
-    async fn look(&self, subject: &DigestReference) -> Result<Seen, RegistryError> {
+    pub(super) async fn look(&self, subject: &DigestReference) -> Result<Seen, RegistryError> {
         let asked = Instant::now();
         let found = self.fallback_index(subject).await?;
         let at = Instant::now();
@@ -204,7 +223,7 @@ impl RegistryClient {
     }
 
     /// Writes once: a repeated write could undo what others wrote in between.
-    async fn write(
+    pub(super) async fn write(
         &self,
         subject: &DigestReference,
         seen: &Seen,

@@ -16,7 +16,7 @@ use crate::net::error::NetError;
 use crate::net::http::{Method, Reply};
 
 /// Every type a manifest may have; a registry converts or refuses what is not asked for.
-const ACCEPTED: &str = "application/vnd.oci.image.manifest.v1+json, \
+pub(super) const ACCEPTED: &str = "application/vnd.oci.image.manifest.v1+json, \
     application/vnd.oci.image.index.v1+json, \
     application/vnd.docker.distribution.manifest.v2+json, \
     application/vnd.docker.distribution.manifest.list.v2+json";
@@ -235,7 +235,7 @@ pub(super) fn check_digest(target: &Target, reply: &Reply) -> Result<Digest, Reg
         .unwrap_or_else(|| Digest::sha256(&reply.body)))
 }
 
-fn check(
+pub(super) fn check(
     repository: &Repository,
     target: &Target,
     reply: Reply,

@@ -16,13 +16,19 @@ mod blobs;
 mod caps;
 mod challenge;
 mod client;
+mod delete;
 mod error;
 mod fallback;
 mod login;
 mod manifests;
+mod older_form;
 pub mod reference;
 mod referrers;
+mod tagged;
+mod tags;
+mod transfer;
 mod transport;
+mod unlist;
 
 use std::time::Duration;
 
@@ -35,7 +41,9 @@ pub use login::Login;
 pub use manifests::{FetchedManifest, PushedManifest};
 pub use reference::{DigestReference, ImageReference, Repository, Target};
 pub use referrers::{Cut, Referrers, ReferrersSource};
+pub use transfer::{ContentError, Pieces, Pushed, file_pieces};
 pub use transport::RegistryTls;
+pub use unlist::Unlisted;
 
 /// How the client treats registries; the same for all of them.
 #[derive(Debug, Clone)]

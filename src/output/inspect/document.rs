@@ -242,7 +242,7 @@ fn body(facts: &BodyFacts) -> Value {
         "digest": facts.digest.to_string(),
         "verifier": facts.verifier,
         "verifierFingerprint": facts.verifier_fingerprint.to_string(),
-        "signatureDigest": facts.signature.to_string(),
+        "signatureDigest": facts.signature.map(|digest| digest.to_string()),
     })
 }
 

@@ -376,7 +376,9 @@ fn entry_section(title: String, entry: &EntryFacts) -> Section {
     }
     section.part("body", &entry.body, |section, body| {
         section.row(body.what, body.digest.to_string());
-        section.row("signature", body.signature.to_string());
+        if let Some(signature) = &body.signature {
+            section.row("signature", signature.to_string());
+        }
         section.row(body.verifier, body.verifier_fingerprint.to_string());
     });
     section

@@ -92,8 +92,6 @@ impl SandboxRegistry {
                 .strip_prefix("repository:")
                 .and_then(|rest| rest.rsplit_once(':'))
                 .is_some_and(|(name, actions)| {
-                    // Deleting needs no scope of its own here: clients ask for pull and push only.
-                    let action = if action == "delete" { "push" } else { action };
                     name == repository && actions.split(',').any(|a| a == action || a == "*")
                 })
         };

@@ -1,0 +1,43 @@
+//! Deleting manifests and tags.
+
+use super::auth::Access;
+use super::client::RegistryClient;
+use super::error::RegistryError;
+use super::reference::{Repository, Target};
+use crate::net::error::NetError;
+use crate::net::http::Method;
+
+impl RegistryClient {
+    /// Deletes a manifest by its digest, or a tag; says whether there was one. Blobs are left to the
+    /// registry's own collection.
+    ///
+    /// # Errors
+    /// [`RegistryError::DeletionDisabled`] if the registry allows none; [`RegistryError::Denied`],
+    /// [`RegistryError::Net`].
+    pub async fn delete(
+        &self,
+        repository: &Repository,
+        target: &Target,
+    ) -> Result<bool, RegistryError> {
+        let url = self.url(repository, &format!("manifests/{target}")).await?;
+        let request = self.request(Method::DELETE, url);
+        let reply = self.send(repository, Access::Delete, request).await?;
+        match reply.status.as_u16() {
+            200..=299 => Ok(true),
+            404 | 410 => Ok(false),
+            // 405 is what distribution-spec asks for; 400 and 501 are what some say of tags, or of all.
+            status @ (400 | 405 | 501) => Err(RegistryError::DeletionDisabled {
+                reference: match target {
+                    Target::Tag(tag) => format!("{repository}:{tag}"),
+                    Target::Digest(digest) => format!("{repository}@{digest}"),
+                },
+                status,
+                message: match reply.error() {
+                    NetError::Status { message, .. } => message,
+                    _ => String::new(),
+                },
+            }),
+            _ => Err(reply.error().into()),
+        }
+    }
+}
