@@ -3,6 +3,8 @@
 
 pub mod attach;
 pub mod author;
+pub mod bundle_file;
+pub mod clean;
 pub mod copy;
 pub mod demo;
 pub mod discover;
