@@ -140,7 +140,6 @@ fn images(node: &Node, kept: &mut HashSet<Digest>) {
 fn collect(node: &Node, what: CleanType, kept: &HashSet<Digest>, items: &mut Vec<Item>) {
     let subject = node.held.descriptor.digest;
     for attached in node.attached.iter().filter(|a| what.takes(a)) {
-        collect(&attached.node, CleanType::All, kept, items);
         let manifest = attached.node.held.descriptor.digest;
         let (target, known) = match attached.place {
             Place::Legacy(tag) => (
@@ -149,12 +148,17 @@ fn collect(node: &Node, what: CleanType, kept: &HashSet<Digest>, items: &mut Vec
             ),
             _ => (Target::Digest(manifest), attached.refers),
         };
+        let deletes = known && !kept.contains(&manifest);
+        if deletes {
+            // Not of what only looks attached: a tag may point to another image, with signatures of its own.
+            collect(&attached.node, CleanType::All, kept, items);
+        }
         items.push(Item {
             subject,
             target,
             manifest,
             kind: attached.kind,
-            deletes: known && !kept.contains(&manifest),
+            deletes,
             listed: !matches!(attached.place, Place::Legacy(_)),
         });
     }

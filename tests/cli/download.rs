@@ -31,7 +31,9 @@ fn signatures_are_printed_in_either_form() {
 
         // The stored bytes, so that the file can be attached or verified elsewhere.
         let bundle = run.stdout.lines().next().unwrap();
-        let run = world.keyless("download bundle --output json").arg(image.by_tag());
+        let run = world
+            .keyless("download bundle --output json")
+            .arg(image.by_tag());
         let document = run.run().exits(0).json();
         let found = document["found"].as_array().unwrap();
         assert_eq!(found.len(), 1);
@@ -68,8 +70,14 @@ fn attestations_are_chosen_by_what_they_say_themselves() {
     };
     let (slsa, other) = ("https://slsa.dev/provenance/v1", "https://p.test/v1");
     assert_eq!(types("attestation"), [slsa, other]);
-    assert_eq!(types("attestation --predicate-type slsaprovenance1"), [slsa]);
-    assert_eq!(types("attestation --predicate-type https://p.test/v1"), [other]);
+    assert_eq!(
+        types("attestation --predicate-type slsaprovenance1"),
+        [slsa]
+    );
+    assert_eq!(
+        types("attestation --predicate-type https://p.test/v1"),
+        [other]
+    );
     assert_eq!(types("bundle"), [slsa]);
     assert_eq!(types("signature"), ["none"]);
     let run = world.keyless("download attestation").arg(image.by_tag());
@@ -86,7 +94,9 @@ fn what_is_no_bundle_is_told_and_does_not_hide_the_others() {
     sign(&world, &image);
     let registry = world.sandbox.registry();
     let bad = put_artifact(registry, None, BUNDLE, "{}", Some(&image.descriptor));
-    let run = world.keyless("download bundle --output json").arg(image.by_tag());
+    let run = world
+        .keyless("download bundle --output json")
+        .arg(image.by_tag());
     let run = run.run().exits(22);
     let document = run.json();
     assert_eq!(document["found"].as_array().unwrap().len(), 1);
@@ -157,7 +167,9 @@ fn a_legacy_signature_with_a_broken_part_is_told() {
     registry
         .put_manifest(REPOSITORY, Some(&tag), media_type, manifest.to_string())
         .unwrap();
-    let run = world.keyless("download signature --output json").arg(image.by_tag());
+    let run = world
+        .keyless("download signature --output json")
+        .arg(image.by_tag());
     let run = run.run().exits(22);
     let problem = &run.json()["problems"][0];
     assert_eq!(problem["error"]["code"], "attached-unreadable");

@@ -2,6 +2,10 @@
 //! what each service was asked. One file for each command, and some for what all commands promise.
 
 mod attach;
+mod bundle;
+mod clean;
+mod copy;
+mod download;
 mod evidence;
 mod explain;
 mod faults;
@@ -11,6 +15,7 @@ mod inspect;
 mod inspect_hostile;
 mod json_schema;
 mod key;
+mod layout;
 mod output;
 mod policy;
 mod policy_init;
@@ -22,6 +27,7 @@ mod sign_blob;
 mod signing_config;
 mod support;
 mod tokens;
+mod tree;
 mod trusted_root;
 mod verify;
 mod verify_blob;

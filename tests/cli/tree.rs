@@ -22,12 +22,8 @@ pub fn put_artifact(
     content: &str,
     subject: Option<&Descriptor>,
 ) -> Descriptor {
-    registry
-        .put_blob(REPOSITORY, EMPTY_CONFIG_BYTES)
-        .unwrap();
-    registry
-        .put_blob(REPOSITORY, content.to_owned())
-        .unwrap();
+    registry.put_blob(REPOSITORY, EMPTY_CONFIG_BYTES).unwrap();
+    registry.put_blob(REPOSITORY, content.to_owned()).unwrap();
     let mut layer = Descriptor::of(media_type, content.as_bytes());
     if media_type == ENVELOPE {
         let predicate = ("predicateType".to_owned(), "https://p.test/v1".to_owned());
@@ -108,11 +104,15 @@ fn tree(world: &World, image: &str) -> Value {
 
 #[test]
 fn everything_attached_is_shown_with_what_it_says_of_itself() {
-    for (own, place) in both(&World::new()).iter().zip(["referrers-api", "fallback-tag"]) {
+    for (own, place) in both(&World::new())
+        .iter()
+        .zip(["referrers-api", "fallback-tag"])
+    {
         let world = World::new();
         let image = own.image("v1");
         sign(&world, &image);
-        let [signatures, attestations, of_sbom, sbom] = put_legacy(&own.registry, &image.descriptor);
+        let [signatures, attestations, of_sbom, sbom] =
+            put_legacy(&own.registry, &image.descriptor);
         let shown = tree(&world, &image.by_tag());
         assert_eq!(shown["verified"], false);
         assert_eq!(shown["result"], "shown");
@@ -129,16 +129,28 @@ fn everything_attached_is_shown_with_what_it_says_of_itself() {
         assert_eq!(attached.len(), 4);
         assert_eq!(of(0), row("bundle", "signature", place));
         assert_eq!(of(1), row("legacy-signatures", "signature", "legacy-tag"));
-        assert_eq!(of(2), row("legacy-attestations", "attestation", "legacy-tag"));
+        assert_eq!(
+            of(2),
+            row("legacy-attestations", "attestation", "legacy-tag")
+        );
         assert_eq!(of(3), row("sbom", "sbom", "legacy-tag"));
-        assert_eq!(attached[0]["predicateTypes"], json!(["https://sigstore.dev/cosign/sign/v1"]));
+        assert_eq!(
+            attached[0]["predicateTypes"],
+            json!(["https://sigstore.dev/cosign/sign/v1"])
+        );
         assert_eq!(
             attached[0]["manifest"]["artifactType"],
             "application/vnd.dev.sigstore.bundle.v0.3+json"
         );
-        assert_eq!(attached[1]["manifest"]["digest"], signatures.digest.to_string());
+        assert_eq!(
+            attached[1]["manifest"]["digest"],
+            signatures.digest.to_string()
+        );
         assert_eq!(attached[2]["predicateTypes"], json!(["https://p.test/v1"]));
-        assert_eq!(attached[2]["manifest"]["digest"], attestations.digest.to_string());
+        assert_eq!(
+            attached[2]["manifest"]["digest"],
+            attestations.digest.to_string()
+        );
         assert_eq!(attached[3]["manifest"]["digest"], sbom.digest.to_string());
         let below = &attached[3]["manifest"]["attached"];
         assert_eq!(below[0]["manifest"]["digest"], of_sbom.digest.to_string());
@@ -180,7 +192,12 @@ fn what_a_list_says_is_not_what_is_believed() {
     // cosign's wrong type; somebody else's referrer; an image; something that is not there.
     let stray = put_artifact(&own.registry, None, "c/d", "y", Some(&other.descriptor));
     let gone = Descriptor::of(OCI_MANIFEST, b"gone");
-    let mut listed = [true_one.clone(), stray.clone(), other.descriptor.clone(), gone.clone()];
+    let mut listed = [
+        true_one.clone(),
+        stray.clone(),
+        other.descriptor.clone(),
+        gone.clone(),
+    ];
     for entry in &mut listed {
         entry.artifact_type = Some(EMPTY_CONFIG.to_owned());
     }
@@ -189,11 +206,17 @@ fn what_a_list_says_is_not_what_is_believed() {
     own.registry
         .put_manifest(REPOSITORY, Some(&tag), OCI_INDEX, index.to_string())
         .unwrap();
-    let run = world.keyless("tree --output json").arg(image.by_tag()).run();
+    let run = world
+        .keyless("tree --output json")
+        .arg(image.by_tag())
+        .run();
     let run = run.exits(0).says("is listed and not there");
     let shown = run.json();
     let attached = shown["manifest"]["attached"].as_array().unwrap();
-    let types: Vec<&Value> = attached.iter().map(|a| &a["manifest"]["artifactType"]).collect();
+    let types: Vec<&Value> = attached
+        .iter()
+        .map(|a| &a["manifest"]["artifactType"])
+        .collect();
     assert_eq!(types[..2], [&json!("a/b"), &json!("c/d")]);
     let refers: Vec<&Value> = attached.iter().map(|a| &a["refersToSubject"]).collect();
     assert_eq!(refers, [&json!(true), &json!(false), &json!(false)]);
@@ -213,7 +236,10 @@ fn what_cannot_be_looked_at_is_a_problem_and_the_exit_code() {
     registry
         .put_manifest(REPOSITORY, Some(&tag), OCI_MANIFEST, "no manifest")
         .unwrap();
-    let run = world.keyless("tree --output json").arg(image.by_tag()).run();
+    let run = world
+        .keyless("tree --output json")
+        .arg(image.by_tag())
+        .run();
     let run = run.exits(22).says("unusable manifest");
     let problems = &run.json()["manifest"]["problems"];
     assert_eq!(problems[0]["what"], tag);
