@@ -5,6 +5,8 @@ mod arguments;
 mod attach;
 mod attest;
 mod attest_blob;
+mod bundle;
+mod clean;
 mod copy;
 mod detached_arguments;
 mod download;
@@ -82,6 +84,8 @@ enum Command {
     Download(download::DownloadArguments),
     Triangulate(Box<triangulate::TriangulateArguments>),
     Copy(Box<copy::CopyArguments>),
+    Clean(Box<clean::CleanArguments>),
+    Bundle(bundle::BundleArguments),
     Save(Box<save::SaveArguments>),
     Load(Box<load::LoadArguments>),
     Policy(policy::PolicyArguments),
@@ -241,6 +245,8 @@ pub fn main() -> Exit {
         Command::Tree(arguments) => tree::run(*arguments, &context),
         Command::Download(arguments) => download::run(arguments, &context),
         Command::Triangulate(arguments) => triangulate::run(*arguments, &context),
+        Command::Bundle(arguments) => bundle::run(arguments, &context),
+        Command::Clean(arguments) => clean::run(*arguments, &context),
         Command::Copy(arguments) => copy::run(*arguments, &context),
         Command::Save(arguments) => save::run(*arguments, &context),
         Command::Load(arguments) => load::run(*arguments, &context),

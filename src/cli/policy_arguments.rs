@@ -192,7 +192,7 @@ impl IdentityArguments {
     }
 }
 
-fn read_key(path: &std::path::Path) -> Result<PublicKey, UsageError> {
+pub(crate) fn read_key(path: &std::path::Path) -> Result<PublicKey, UsageError> {
     let malformed = |cause: String| UsageError::Key {
         path: path.display().to_string(),
         cause,

@@ -6,6 +6,8 @@ pub mod attest;
 pub mod attest_blob;
 pub mod attest_image;
 pub mod author;
+pub mod bundle_file;
+pub mod clean;
 pub mod copy;
 pub mod demo;
 pub mod detached;

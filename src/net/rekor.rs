@@ -62,6 +62,30 @@ fn existing_entry(base: &Url, reply: &Reply) -> Option<Url> {
     is_id.then(|| join(base, &format!("api/v1/log/entries/{id}")))
 }
 
+/// Fetches an entry of a v1 log by its index, with its proof as of now.
+///
+/// # Errors
+/// [`NetError`].
+pub async fn fetch_entry_v1(
+    http: &HttpClient,
+    base: &Url,
+    log_index: u64,
+) -> Result<TransparencyLogEntry, NetError> {
+    let mut url = join(base, "api/v1/log/entries");
+    url.query_pairs_mut()
+        .append_pair("logIndex", &log_index.to_string());
+    let request = Request::get(SERVICE, url).limit(limits::SERVICE_REPLY_LEN as u64);
+    parse_v1(&http.send(request).await?.success()?)
+}
+
+/// Reads an answer of a v1 log that somebody kept; `None` if it is none, or has no proof.
+pub fn parse_entry_v1(json: &[u8]) -> Option<TransparencyLogEntry> {
+    let entries: HashMap<String, EntryV1> = serde_json::from_slice(json).ok()?;
+    let mut entries = entries.into_values();
+    let entry = entries.next().filter(|_| entries.next().is_none())?;
+    entry_v1(entry)
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct EntryV1 {

@@ -5,11 +5,13 @@ use serde_json::{Value, json};
 use super::document::{self, head};
 use super::human::plain;
 use crate::diagnostic::Exit;
+use crate::flow::clean::{CleanPlan, CleanReport, Item};
 use crate::flow::download::{Download, Form};
 use crate::flow::push::Done;
 use crate::flow::survey::{Attached, AttachedKind, Node, Origin, Place, Purpose, Survey};
 use crate::format::oci::Document;
 use crate::format::statement::COSIGN_SIGN_V1;
+use crate::net::registry::{Target, Unlisted};
 
 /// Said wherever something unverified is shown.
 pub const NOTICE: &str = "not verified: this is what is attached, whoever attached it";
@@ -322,4 +324,102 @@ pub fn transfer_text(verb: &str, survey: &Survey, to: &str, done: &Done) -> Vec<
         ));
     }
     lines
+}
+
+fn target(plan: &CleanPlan, item: &Item) -> String {
+    match &item.target {
+        Target::Tag(tag) => format!("{}:{tag}", plan.beside),
+        Target::Digest(digest) => format!("{}@{digest}", plan.beside),
+    }
+}
+
+fn effect(item: &Item) -> &'static str {
+    match (&item.target, item.deletes) {
+        (Target::Tag(_), true) => "deleted",
+        (Target::Tag(_), false) => "tag-deleted",
+        (Target::Digest(_), true) => "deleted",
+        (Target::Digest(_), false) => "entry-removed",
+    }
+}
+
+/// Formats one thing that will be deleted.
+pub fn clean_item(plan: &CleanPlan, item: &Item) -> String {
+    let note = match item.deletes {
+        true => "",
+        false => ", only its entry: it is not what it is listed as",
+    };
+    plain(&format!(
+        "  {} ({}{note})",
+        target(plan, item),
+        kind(item.kind)
+    ))
+}
+
+/// Formats what was deleted.
+pub fn clean_text(plan: &CleanPlan, report: &CleanReport) -> Vec<String> {
+    let mut lines = Vec::new();
+    for cleaned in &report.cleaned {
+        let word = match &cleaned.outcome {
+            Ok(true) => effect(&cleaned.item),
+            Ok(false) => "was gone already",
+            Err(_) => "NOT DELETED",
+        };
+        lines.push(plain(&format!("{word} {}", target(plan, &cleaned.item))));
+    }
+    for (tag, done) in &report.indexes {
+        lines.push(plain(&match done {
+            Unlisted::IndexDeleted => format!("deleted {tag}, the list, with nothing left in it"),
+            _ => format!("rewritten {tag}, the list"),
+        }));
+    }
+    if lines.is_empty() {
+        lines.push(plain(&format!("nothing to delete from {}", plan.image)));
+    }
+    lines
+}
+
+/// Returns the document of `clean`.
+pub fn cleaned(given: &str, plan: &CleanPlan, report: &CleanReport, exit: Exit) -> Value {
+    let items: Vec<Value> = report
+        .cleaned
+        .iter()
+        .map(|cleaned| {
+            let item = &cleaned.item;
+            json!({
+                "target": target(plan, item),
+                "subject": item.subject.to_string(),
+                "manifest": item.manifest.to_string(),
+                "kind": kind(item.kind),
+                "effect": match &cleaned.outcome {
+                    Ok(true) => effect(item),
+                    Ok(false) => "was-gone",
+                    Err(_) => "none",
+                },
+                "error": cleaned.outcome.as_ref().err().map(|e| document::error(e)),
+            })
+        })
+        .collect();
+    let rewritten = report.indexes.iter().map(|(tag, done)| {
+        let effect = match done {
+            Unlisted::IndexDeleted => "deleted",
+            _ => "rewritten",
+        };
+        json!({ "tag": tag, "effect": effect, "error": null })
+    });
+    let failed = report.failed.iter().map(
+        |(tag, error)| json!({ "tag": tag, "effect": "none", "error": document::error(error) }),
+    );
+    head(
+        "clean",
+        exit,
+        [
+            ("image", given.into()),
+            ("reference", plan.image.to_string().into()),
+            ("items", items.into()),
+            (
+                "fallbackTags",
+                rewritten.chain(failed).collect::<Vec<_>>().into(),
+            ),
+        ],
+    )
 }

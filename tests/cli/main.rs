@@ -2,6 +2,10 @@
 //! what each service was asked. One file for each command, and some for what all commands promise.
 
 mod attach;
+mod bundle;
+mod clean;
+mod copy;
+mod download;
 mod evidence;
 mod explain;
 mod faults;
@@ -12,6 +16,7 @@ mod inspect;
 mod inspect_hostile;
 mod json_schema;
 mod key;
+mod layout;
 mod legacy;
 mod login;
 mod output;
@@ -29,6 +34,7 @@ mod signing_config;
 mod support;
 mod tls;
 mod tokens;
+mod tree;
 mod trusted_root;
 mod verify;
 mod verify_blob;
