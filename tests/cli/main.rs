@@ -2,6 +2,8 @@
 //! what each service was asked. One file for each command, and some for what all commands promise.
 
 mod attach;
+mod attest;
+mod attest_blob;
 mod evidence;
 mod explain;
 mod faults;
@@ -14,6 +16,7 @@ mod key;
 mod output;
 mod policy;
 mod policy_init;
+mod predicate_checks;
 mod readme;
 mod sandbox;
 mod schema;
@@ -24,6 +27,7 @@ mod support;
 mod tokens;
 mod trusted_root;
 mod verify;
+mod verify_attestation;
 mod verify_blob;
 
 use std::path::Path;
