@@ -29,6 +29,7 @@ mod support;
 #[path = "../forge/token.rs"]
 mod token;
 
+mod attestations;
 mod bounds;
 mod identity_tokens;
 mod registry;
