@@ -15,7 +15,7 @@ use crate::format::legacy::manifest::EXPERIMENTAL_SIGNATURE;
 use crate::format::legacy::{Layer, LegacyError};
 use crate::format::oci::{
     ANNOTATION_PREDICATE_TYPE, BUNDLE_TYPE_PREFIX, Descriptor, Document, EMPTY_CONFIG, LegacyTag,
-    Manifest,
+    MAX_LAYERS, Manifest,
 };
 use crate::format::statement::COSIGN_SIGN_V1;
 use crate::net::registry::RegistryError;
@@ -27,6 +27,8 @@ const UNIT: u64 = 64 * 1024;
 /// Bytes of bundles that are read for one image, or the largest single one that is allowed; real ones have
 /// about 10 KiB.
 const IMAGE_BUDGET: u64 = 64 * 1024 * 1024;
+/// Bytes of manifests of older signatures that are read for one image; one manifest has a few KiB a signature.
+const OLDER_MANIFESTS: u64 = 8 * 1024 * 1024;
 
 /// What all images of one call share: how many requests there may be at a time, and how much in memory.
 #[derive(Debug)]
@@ -273,9 +275,20 @@ pub async fn discover_legacy<T>(
         let _permit = budget.take(UNIT).await;
         store.tagged(image, *tag).await
     }));
-    let referring = join_all(older.iter().map(|descriptor| async {
-        let _permit = budget.take(descriptor.size).await;
-        store.referrer(descriptor).await
+    let mut spent: u64 = 0;
+    let referring = join_all(older.iter().map(|descriptor| {
+        spent = spent.saturating_add(descriptor.size);
+        let is_beyond = spent > OLDER_MANIFESTS;
+        async move {
+            if is_beyond {
+                return Err(StoreError::Registry(RegistryError::TooMany {
+                    what: "bytes of manifests of older signatures",
+                    limit: OLDER_MANIFESTS as usize,
+                }));
+            }
+            let _permit = budget.take(descriptor.size).await;
+            store.referrer(descriptor).await
+        }
     }));
     let (tagged, referring) = tokio::join!(tagged, referring);
     let mut found: Vec<Found<T>> = Vec::new();
@@ -307,9 +320,18 @@ pub async fn discover_legacy<T>(
     let mut layers: Vec<(Digest, Descriptor)> = Vec::new();
     for (digest, manifest) in &manifests {
         for layer in manifest.legacy_layers() {
-            if !layers.iter().any(|(_, known)| known == layer) {
-                layers.push((*digest, layer.clone()));
+            if layers.iter().any(|(_, known)| known == layer) {
+                continue;
             }
+            if layers.len() == MAX_LAYERS {
+                let error = StoreError::Registry(RegistryError::TooMany {
+                    what: "older signatures",
+                    limit: MAX_LAYERS,
+                });
+                fail(*digest, error.into());
+                break;
+            }
+            layers.push((*digest, layer.clone()));
         }
     }
     let wanted = layers.iter().map(|(_, layer)| Ok(layer.clone())).collect();
@@ -370,7 +392,8 @@ async fn bundle_layer(
         return Err(FindError::NotABundle);
     };
     let layer = manifest.bundle_layer().ok_or(FindError::NotABundle)?;
-    Ok(layer.clone())
+    // What else is said of it takes memory, and nothing reads it.
+    Ok(layer.bare())
 }
 
 /// Fetches layers and hands each to `read`; the outcomes are in the layers' order. What several name is fetched

@@ -455,7 +455,7 @@ fn a_predicate_beyond_the_cap_needs_the_cap_to_be_raised() {
     let run = verify("").run();
     assert_eq!(
         run.json()["images"][0]["error"]["code"],
-        "registry-too-large",
+        "registry-object-too-large",
         "{run:#?}"
     );
     let run = verify("")
