@@ -27,6 +27,8 @@ const UNIT: u64 = 64 * 1024;
 /// Bytes of bundles that are read for one image, or the largest single one that is allowed; real ones have
 /// about 10 KiB.
 const IMAGE_BUDGET: u64 = 64 * 1024 * 1024;
+/// Referrers of one image that are fetched. What says that it is asked for comes first.
+const CANDIDATES: usize = 2000;
 /// Bytes of manifests of older signatures that are read for one image; one manifest has a few KiB a signature.
 const OLDER_MANIFESTS: u64 = 8 * 1024 * 1024;
 
@@ -225,12 +227,19 @@ async fn search<T>(
     let cut = referrers.cut;
     let (older, listed): (Vec<_>, Vec<_>) =
         referrers.descriptors.into_iter().partition(is_older_form);
-    let layers = join_all(listed.iter().map(|descriptor| async {
-        match passed_over(descriptor) {
-            Some(error) => Err(error),
-            None => bundle_layer(store, descriptor, budget).await,
-        }
-    }))
+    let passed: Vec<Option<FindError>> = listed.iter().map(&passed_over).collect();
+    let beyond = beyond_candidates(&listed, &passed);
+    let cut = cut.or_else(|| beyond.contains(&true).then(too_many_candidates));
+    let candidates = listed.iter().zip(passed).zip(beyond);
+    let layers = join_all(
+        candidates.map(|((descriptor, passed), is_beyond)| async move {
+            match passed {
+                Some(error) => Err(error),
+                None if is_beyond => Err(too_many_candidates().into()),
+                None => bundle_layer(store, descriptor, budget).await,
+            }
+        }),
+    )
     .await;
     let outcomes = fetch_layers(store, layers, budget, |layer, json| {
         let bundle = Bundle::parse_bounded(json, json.len())?;
@@ -256,6 +265,28 @@ async fn search<T>(
         cut,
         older,
     })
+}
+
+fn too_many_candidates() -> StoreError {
+    StoreError::Registry(RegistryError::TooMany {
+        what: "referrers that may be signatures",
+        limit: CANDIDATES,
+    })
+}
+
+/// Marks the referrers that are not fetched because enough others are; first come those that say what they are.
+fn beyond_candidates(listed: &[Descriptor], passed: &[Option<FindError>]) -> Vec<bool> {
+    let says = |i: &usize| {
+        let annotations = &listed[*i].annotations;
+        annotations.contains_key(ANNOTATION_PREDICATE_TYPE)
+    };
+    let mut order: Vec<usize> = (0..listed.len()).filter(|i| passed[*i].is_none()).collect();
+    order.sort_by_key(|i| !says(i));
+    let mut beyond = vec![false; listed.len()];
+    for i in order.into_iter().skip(CANDIDATES) {
+        beyond[i] = true;
+    }
+    beyond
 }
 
 /// Finds what is older than bundles: under these tags of the image, and among `older`, the referrers of

@@ -190,7 +190,10 @@ fn ghsa_w6c6_c85g_mmv6_a_statement_that_cannot_be_read_is_refused() {
 #[test]
 fn ghsa_52v5_jr5w_gjxr_every_policy_flag_of_attestations_refuses() {
     /// Flags that ask for nothing, or for less.
-    const OTHERS: [&str; 13] = [
+    const OTHERS: [&str; 16] = [
+        "--from",
+        "--from-format",
+        "--jobs",
         "--insecure-ignore-tlog",
         "--insecure-ignore-sct",
         "--explain",
@@ -306,6 +309,7 @@ fn ghsa_52v5_jr5w_gjxr_every_policy_flag_of_attestations_refuses() {
         let through = ["--certificate-oidc-issuer", issuer.as_str()];
         run(&[who, through, ["--type", "vuln"]].concat()).exits(0);
         let help = world.keyless(command).arg("--help").run().exits(0).stdout;
+        let help = crate::policy_help(&help);
         let words = help
             .lines()
             .filter_map(|line| line.trim_start().split(' ').next());
