@@ -313,7 +313,9 @@ fn every_kind_of_document_is_described_and_nothing_may_be_added_or_left_out() {
         PUBLISHED.validate(document).unwrap();
         let mut places = Vec::new();
         pointers(document, String::new(), &mut places);
-        for place in places {
+        // What a predicate says is free.
+        let is_free = |place: &String| place.split('/').any(|part| part == "predicate");
+        for place in places.into_iter().filter(|place| !is_free(place)) {
             let members = document.pointer(&place).unwrap().as_object().unwrap();
             let names: Vec<String> = members.keys().cloned().collect();
             // One of each shape: indices and what else the document has do not matter.
