@@ -278,6 +278,7 @@ fn nothing_is_made_of_what_is_refused() {
     attest("- --type https://own.test/x --predicate - --bundle b").fails(2, "usage-conflict");
     attest("app --type https://own.test/x --predicate predicate --bundle b --output-file b")
         .exits(2);
+    std::fs::remove_file(world.path("b")).unwrap();
     attest("app --type https://own.test/x --predicate predicate").exits(2);
     attest("app --type https://own.test/x --bundle b").exits(2);
     attest("--type https://own.test/x --predicate predicate --bundle b").exits(2);

@@ -153,7 +153,7 @@ fn a_policy_that_does_not_end_refuses() {
     let list: Vec<String> = (0..300).map(|n| n.to_string()).collect();
     let endless = format!(
         "package signature\nl := [{}]\nallow {{ l[_] + l[_] + l[_] + l[_] + l[_] + l[_] == -1 }}\n",
-        list.join(",")
+        list.join(",\n")
     );
     refused(
         scene.policy("endless.rego", &endless),
