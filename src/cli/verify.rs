@@ -327,8 +327,6 @@ fn show(
         context.note(&line);
     }
     let accepting = |verdict: &ImageVerdict| arguments.accepting(verdict);
-    output.document(&document::verify_images(
-        verdicts, exit, &summary, named, accepting,
-    ));
+    output.document_of(|| document::verify_images(verdicts, exit, &summary, named, accepting));
     finish(output, exit)
 }

@@ -120,17 +120,27 @@ impl Output {
     /// Adds the document likewise, with JSON that was signed in place of its [`raw::raw_member`]s.
     pub fn document_with(&mut self, document: &Value, raw: &[raw::Raw]) {
         if self.format == Format::Json {
-            let mut document = document.clone();
-            document["warnings"] = self.warnings.json();
-            let spliced = raw::Spliced {
-                value: &document,
-                raw,
-            };
-            let text =
-                serde_json::to_string_pretty(&spliced).expect("a JSON value always serialises");
-            self.raw(&escaped(&text));
-            self.raw("\n");
+            self.owned_document(document.clone(), raw);
         }
+    }
+
+    /// Adds the document likewise. One of ten thousand refusals is made once, and not for people.
+    pub fn document_of(&mut self, document: impl FnOnce() -> Value) {
+        if self.format == Format::Json {
+            self.owned_document(document(), &[]);
+        }
+    }
+
+    fn owned_document(&mut self, mut document: Value, raw: &[raw::Raw]) {
+        document["warnings"] = self.warnings.json();
+        let spliced = raw::Spliced {
+            value: &document,
+            raw,
+        };
+        let text = serde_json::to_string_pretty(&spliced).expect("a JSON value always serialises");
+        drop(document);
+        self.raw(&escaped(&text));
+        self.raw("\n");
     }
 
     /// Writes what was collected.
