@@ -18,6 +18,24 @@ use crate::verify::policy::PatternError;
 /// Images that are worked on at a time unless --jobs says otherwise.
 pub(crate) const DEFAULT_JOBS: usize = 16;
 
+/// Form of a signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum FormArgument {
+    /// A Sigstore bundle.
+    Bundle,
+    /// What cosign wrote before there were bundles.
+    Legacy,
+}
+
+impl From<FormArgument> for SignatureForm {
+    fn from(form: FormArgument) -> Self {
+        match form {
+            FormArgument::Bundle => SignatureForm::Bundle,
+            FormArgument::Legacy => SignatureForm::Legacy,
+        }
+    }
+}
+
 /// A combination of arguments that cannot be carried out.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UsageError {
@@ -225,6 +243,12 @@ pub(crate) struct SigningArguments {
 }
 
 impl SigningArguments {
+    /// Returns whether the token is read from standard input.
+    pub fn token_is_stdin(&self) -> bool {
+        let given = self.identity_token.as_ref();
+        given.is_some_and(|token| token.expose() == "-")
+    }
+
     /// Makes the options of a signing.
     pub fn options(&self, trust: &TrustArguments) -> SigningOptions {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());

@@ -3,14 +3,21 @@
 
 mod arguments;
 mod attach;
+mod attest;
+mod attest_blob;
 mod bundle;
 mod clean;
 mod copy;
+mod detached_arguments;
 mod download;
+mod images;
 mod inspect;
+mod limits;
 mod load;
+mod login;
 mod policy;
 mod policy_arguments;
+mod predicate_arguments;
 mod registry_arguments;
 mod sandbox;
 mod save;
@@ -23,10 +30,13 @@ mod tree;
 mod triangulate;
 mod trusted_root;
 mod verify;
+mod verify_attestation;
 mod verify_blob;
+mod verify_blob_attestation;
 mod version;
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Parser, Subcommand};
 
@@ -64,6 +74,10 @@ enum Command {
     Verify(Box<verify::VerifyArguments>),
     SignBlob(Box<sign_blob::SignBlobArguments>),
     VerifyBlob(Box<verify_blob::VerifyBlobArguments>),
+    Attest(Box<attest::AttestArguments>),
+    VerifyAttestation(Box<verify_attestation::VerifyAttestationArguments>),
+    AttestBlob(Box<attest_blob::AttestBlobArguments>),
+    VerifyBlobAttestation(Box<verify_blob_attestation::VerifyBlobAttestationArguments>),
     Inspect(inspect::InspectArguments),
     Attach(attach::AttachArguments),
     Tree(Box<tree::TreeArguments>),
@@ -75,6 +89,8 @@ enum Command {
     Save(Box<save::SaveArguments>),
     Load(Box<load::LoadArguments>),
     Policy(policy::PolicyArguments),
+    Login(login::LoginArguments),
+    Logout(login::LogoutArguments),
     SigningConfig(signing_config::SigningConfigArguments),
     TrustedRoot(trusted_root::TrustedRootArguments),
     Sandbox(sandbox::SandboxArguments),
@@ -99,12 +115,29 @@ impl Context {
     /// Shows an event of a flow.
     fn report(&self) -> impl Fn(Event) + Sync + use<> {
         let quiet = self.quiet;
+        let is_watched = !quiet && output::progress::is_watched();
+        let shows_progress = AtomicBool::new(false);
         let warnings = self.warnings.clone();
         move |event: Event| match output::human::warning(&event) {
-            None if matches!(event, Event::Progress { .. }) => {}
             Some(warning) => warnings.warn(&warning),
             None if quiet => {}
-            None => output::note(output::human::event(&event)),
+            None => match event {
+                Event::Progress { done, total, .. } if is_watched && total > 1 => {
+                    shows_progress.store(true, Ordering::Relaxed);
+                    output::progress::show(&output::human::event(&event), done == total);
+                }
+                // The line counts them.
+                Event::Attaching { .. } if shows_progress.load(Ordering::Relaxed) => {}
+                Event::Progress { .. } => {}
+                event => output::note(output::human::event(&event)),
+            },
+        }
+    }
+
+    /// Shows a line on standard error, unless the user wants errors and warnings only.
+    fn note(&self, line: &str) {
+        if !self.quiet {
+            output::note(output::human::plain(line));
         }
     }
 }
@@ -134,6 +167,11 @@ pub(crate) fn fail_with(mut output: Output, command: &str, error: &dyn Diagnosti
     finish(output, exit)
 }
 
+/// Says that a signing that stopped left nothing behind.
+pub(crate) fn note_nothing_published() {
+    output::note("nothing was published");
+}
+
 /// Shows what could not be looked at, and returns how bad that is: what is listed and not there is worth a
 /// word, no more.
 pub(crate) fn note_exit(problems: &[&Problem]) -> Exit {
@@ -159,11 +197,14 @@ pub(crate) fn finish(output: Output, exit: Exit) -> Exit {
 
 /// Runs asynchronous work of a command.
 pub(crate) fn run_async<F: Future>(future: F) -> F::Output {
-    tokio::runtime::Builder::new_current_thread()
+    let result = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .expect("the system grants a process its event queue")
-        .block_on(future)
+        .block_on(future);
+    // What stopped on the way has left its line.
+    output::progress::erase();
+    result
 }
 
 /// Runs the program; returns its exit code.
@@ -193,6 +234,12 @@ pub fn main() -> Exit {
         Command::Verify(arguments) => verify::run(*arguments, &context),
         Command::SignBlob(arguments) => sign_blob::run(*arguments, &context),
         Command::VerifyBlob(arguments) => verify_blob::run(*arguments, &context),
+        Command::Attest(arguments) => attest::run(*arguments, &context),
+        Command::VerifyAttestation(arguments) => verify_attestation::run(*arguments, &context),
+        Command::AttestBlob(arguments) => attest_blob::run(*arguments, &context),
+        Command::VerifyBlobAttestation(arguments) => {
+            verify_blob_attestation::run(*arguments, &context)
+        }
         Command::Inspect(arguments) => inspect::run(arguments, &context),
         Command::Attach(arguments) => attach::run(arguments, &context),
         Command::Tree(arguments) => tree::run(*arguments, &context),
@@ -204,6 +251,8 @@ pub fn main() -> Exit {
         Command::Save(arguments) => save::run(*arguments, &context),
         Command::Load(arguments) => load::run(*arguments, &context),
         Command::Policy(arguments) => policy::run(arguments, &context),
+        Command::Login(arguments) => login::log_in(arguments, &context),
+        Command::Logout(arguments) => login::log_out(&arguments, &context),
         Command::SigningConfig(arguments) => signing_config::run(arguments, &context),
         Command::TrustedRoot(arguments) => trusted_root::run(arguments, &context),
         Command::Sandbox(arguments) => sandbox::run(arguments, &context),

@@ -15,6 +15,7 @@ use crate::flow::sign_blob::BlobSource;
 use crate::flow::trust;
 use crate::flow::verify_blob_rules::{BlobRequest, file_name, verify_blob_by_rules};
 use crate::flow::verify_image::{ImageRequest, ImageVerdict, Scope, verify_images};
+use crate::format::limits;
 use crate::net::HttpClient;
 use crate::net::registry::{ImageReference, RegistryClient};
 use crate::output::policy::{self, CheckedTarget};
@@ -218,6 +219,7 @@ fn try_files(files: &[String], file: &PolicyFile, trust: &TrustedRoot) -> Vec<Tr
         expectation: &Expectation::Rules(file.clone()),
         trust,
         explain: false,
+        limit: limits::BUNDLE_LEN as u64,
     };
     let one = |given: &String| {
         let blob = BlobSource::parse(given);

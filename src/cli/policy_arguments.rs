@@ -117,6 +117,19 @@ impl IdentityArguments {
         Policy::identities(identities, content).ok_or(UsageError::NoIdentity { missing })
     }
 
+    /// Returns whether anything of this is given.
+    pub fn is_given(&self) -> bool {
+        let lists = [
+            &self.certificate_identity,
+            &self.certificate_identity_regexp,
+            &self.certificate_oidc_issuer,
+            &self.certificate_oidc_issuer_regexp,
+            &self.certificate_claim,
+        ];
+        let has_github = self.github().iter().any(|(_, _, value)| value.is_some());
+        self.key.is_some() || has_github || lists.iter().any(|list| !list.is_empty())
+    }
+
     fn claims(&self) -> Result<Vec<ClaimMatcher>, UsageError> {
         let mut claims = Vec::new();
         for found in &self.certificate_claim {
@@ -262,6 +275,12 @@ impl EvidenceArguments {
             words.push((waiver.flag(), None));
         }
         words
+    }
+
+    /// Returns whether another number of operators is asked for than usual.
+    pub fn has_thresholds(&self) -> bool {
+        let one = NonZeroUsize::MIN;
+        self.log_threshold > one || self.sct_threshold > one || self.timestamp_threshold > 0
     }
 
     /// Asks for this much evidence.

@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::Context;
 use super::arguments::{Typed, UsageError, secret};
+use super::limits::LimitArguments;
 use crate::crypto::Secret;
 use crate::format::limits::PEM_LEN;
 use crate::host::files::read_bounded;
@@ -59,6 +60,9 @@ pub(crate) struct RegistryTransportArguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Registry")]
 pub(crate) struct RegistryArguments {
+    #[command(flatten)]
+    pub attachments: LimitArguments,
+
     #[command(flatten)]
     pub transport: RegistryTransportArguments,
 
@@ -314,7 +318,10 @@ impl RegistryArguments {
             Some(text) => Some(text.parse::<Repository>()?),
         };
         let options = RegistryOptions {
-            limits: self.caps.limits(),
+            limits: RegistryLimits {
+                bundle: self.attachments.max_attachment_size,
+                ..self.caps.limits()
+            },
             signature_repository,
             ..self.transport.options(context)?
         };
@@ -359,6 +366,7 @@ impl RegistryArguments {
             words.push(("--signature-repository", repository));
         }
         words.extend(self.caps.words());
+        words.extend(self.attachments.words());
         words
     }
 }

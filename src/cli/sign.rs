@@ -4,16 +4,22 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
-use super::arguments::{AnnotationArguments, SigningArguments, TrustArguments, UsageError, images};
+use super::arguments::{
+    AnnotationArguments, FormArgument, SigningArguments, TrustArguments, UsageError,
+};
+use super::images::ImagesArguments;
 use super::registry_arguments::RegistryArguments;
 use super::{Context, fail, fail_with, finish, run_async};
 use crate::diagnostic::{Diagnostic, Exit};
+use crate::flow::image_list::NamedImages;
+use crate::flow::sign::SigningOptions;
 use crate::flow::sign_image::{SignImageRequest, SignedImage, sign_images};
 use crate::host::files::OutputFile;
 use crate::host::hardening::harden;
 use crate::net::HttpClient;
 use crate::net::registry::Attached;
 use crate::output::human::plain;
+use crate::output::summary::Summary;
 use crate::output::{Format, Output, document, human, note};
 
 /// Sign images that exist in a registry, and attach the signatures.
@@ -24,9 +30,8 @@ use crate::output::{Format, Output, document, human, note};
 /// Example: keyless sign registry.example/app@sha256:… --identity-token token.txt
 #[derive(Debug, Args)]
 pub(crate) struct SignArguments {
-    /// Images, best by digest.
-    #[arg(required = true, value_name = "IMAGE")]
-    images: Vec<String>,
+    #[command(flatten)]
+    images: ImagesArguments,
 
     #[command(flatten)]
     annotations: AnnotationArguments,
@@ -34,6 +39,11 @@ pub(crate) struct SignArguments {
     /// Sign an index and every image in it, each by itself.
     #[arg(short, long)]
     recursive: bool,
+
+    /// Form of the signature: a Sigstore bundle, or what cosign wrote before, for readers that know nothing
+    /// else. The older form needs a Rekor v1 log.
+    #[arg(long, value_enum, default_value_t = FormArgument::Bundle, value_name = "FORM")]
+    format: FormArgument,
 
     /// Also write the bundle to this file; several as JSON lines.
     #[arg(long, value_name = "FILE")]
@@ -67,7 +77,7 @@ pub(crate) fn run(arguments: SignArguments, context: &Context) -> Exit {
         Ok(output) => output,
         Err(exit) => return exit,
     };
-    let request = match request(&arguments, &output) {
+    let (request, named) = match request(&arguments, &output, context) {
         Ok(request) => request,
         Err(error) => return fail_with(output, "sign", &*error),
     };
@@ -78,7 +88,14 @@ pub(crate) fn run(arguments: SignArguments, context: &Context) -> Exit {
     };
     let report = context.report();
     match run_async(sign_images(&http, &registry, request, &report)) {
-        Ok(signed) => show(output, &signed),
+        Ok(signed) => {
+            let shown = Shown {
+                command: "sign",
+                verb: "signed",
+                named: &named,
+            };
+            show_signed(output, &shown, &signed, context)
+        }
         Err(error) => {
             note("nothing was published");
             fail_with(output, "sign", &error)
@@ -89,11 +106,18 @@ pub(crate) fn run(arguments: SignArguments, context: &Context) -> Exit {
 fn request(
     arguments: &SignArguments,
     shown: &Output,
-) -> Result<SignImageRequest, Box<dyn Diagnostic>> {
+    context: &Context,
+) -> Result<(SignImageRequest, NamedImages), Box<dyn Diagnostic>> {
     if !arguments.upload && arguments.bundle.is_none() {
         return Err(Box::new(UsageError::Conflict {
             what: "--upload=false without --bundle would leave nothing behind",
             hint: "name a file with --bundle",
+        }));
+    }
+    if arguments.images.reads_stdin() && arguments.signing.token_is_stdin() {
+        return Err(Box::new(UsageError::Conflict {
+            what: "standard input is to be both the images and the identity token",
+            hint: "give the token in a file, or as SIGSTORE_ID_TOKEN",
         }));
     }
     let boxed = |error: UsageError| -> Box<dyn Diagnostic> { Box::new(error) };
@@ -112,22 +136,49 @@ fn request(
             hint: "give each a name of its own",
         }));
     }
-    Ok(SignImageRequest {
-        images: images(&arguments.images).map_err(boxed)?,
-        annotations: arguments.annotations.map().map_err(boxed)?,
+    let annotations = arguments.annotations.map().map_err(boxed)?;
+    let named = arguments.images.read(shown, context)?;
+    let request = SignImageRequest {
+        images: named.references.clone(),
+        annotations,
         recursive: arguments.recursive,
         bundle,
         upload: arguments.upload,
-        signing: arguments.signing.options(&arguments.trust),
-    })
+        jobs: arguments.images.jobs(),
+        signing: SigningOptions {
+            form: arguments.format.into(),
+            ..arguments.signing.options(&arguments.trust)
+        },
+    };
+    Ok((request, named))
 }
 
-fn show(mut output: Output, images: &[SignedImage]) -> Exit {
+/// How a command shows what it made.
+pub(super) struct Shown<'a> {
+    /// The command, in the document.
+    pub command: &'a str,
+    /// What was done, in text.
+    pub verb: &'a str,
+    /// Where the images were named.
+    pub named: &'a NamedImages,
+}
+
+/// Shows what became of each image.
+pub(super) fn show_signed(
+    mut output: Output,
+    shown: &Shown<'_>,
+    images: &[SignedImage],
+    context: &Context,
+) -> Exit {
     let mut exit = Exit::Accepted;
     for signed in images {
         match &signed.attached {
             Ok(how) => {
-                output.line(format!("signed {}", plain(&signed.image.image.to_string())));
+                output.line(format!(
+                    "{} {}",
+                    shown.verb,
+                    plain(&signed.image.image.to_string())
+                ));
                 for line in human::verified(&signed.bundle.verified) {
                     output.line(line);
                 }
@@ -138,20 +189,47 @@ fn show(mut output: Output, images: &[SignedImage]) -> Exit {
                         "  attached   under the fallback tag (this registry has no referrers API)"
                             .to_owned()
                     }
+                    Some(Attached::UnderTag(tag, _)) => format!(
+                        "  attached   in the older form, under the tag {}",
+                        tag.tag(&signed.image.image.digest())
+                    ),
                 });
-                if let Some(Attached::ByFallbackTag(written)) = how
-                    && !written.settled
-                {
-                    output.warn(&format!(
-                        "other writers kept changing the fallback tag of {}; should the signature be lost \
-                         there, `keyless attach bundle` puts it back",
-                        signed.image.image
-                    ));
+                match how {
+                    Some(Attached::ByFallbackTag(written)) if !written.settled => {
+                        output.warn(&format!(
+                            "other writers kept changing the fallback tag of {}; should the signature be lost \
+                             there, `keyless attach bundle` puts it back",
+                            signed.image.image
+                        ));
+                    }
+                    Some(Attached::UnderTag(_, written)) if !written.settled => {
+                        output.warn(&format!(
+                            "other writers kept changing the tag with the signatures of {}; verify that this one \
+                             is still there",
+                            signed.image.image
+                        ));
+                    }
+                    _ => {}
                 }
             }
-            Err(error) => exit = exit.worst(fail(error)),
+            Err(error) => {
+                exit = exit.worst(fail(error));
+                if let Some(origin) = shown.named.origin(&signed.image.given) {
+                    note(format!("  named in {}", plain(&origin.to_string())));
+                }
+            }
         }
     }
-    output.document(&document::sign_images(images, exit));
+    let summary = Summary::of(images.iter().map(SignedImage::exit));
+    if let Some(line) = summary.line(shown.verb, "not attached") {
+        context.note(&line);
+    }
+    output.document(&document::sign_images(
+        shown.command,
+        images,
+        exit,
+        &summary,
+        shown.named,
+    ));
     finish(output, exit)
 }

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::arguments::{SigningArguments, TrustArguments, UsageError};
+use super::arguments::{FormArgument, SigningArguments, TrustArguments, UsageError};
 use super::{Context, fail_with, finish, run_async};
 use crate::diagnostic::{Diagnostic, Exit};
+use crate::flow::sign::SigningOptions;
 use crate::flow::sign_blob::{BlobSource, SignBlobError, SignBlobRequest, sign_blobs};
 use crate::flow::verify_blob::default_bundle_path;
 use crate::host::files::{FileError, OutputFile};
@@ -29,6 +30,19 @@ pub(crate) struct SignBlobArguments {
     /// Where to write the bundle, for one file.
     #[arg(long, value_name = "FILE")]
     bundle: Option<PathBuf>,
+
+    /// Form of the bundle: a Sigstore bundle, or the JSON that cosign wrote before, for readers that know
+    /// nothing else. The older form needs a Rekor v1 log.
+    #[arg(long, value_enum, default_value_t = FormArgument::Bundle, value_name = "FORM")]
+    format: FormArgument,
+
+    /// Also write the signature to this file, base64; for one file.
+    #[arg(long, value_name = "FILE")]
+    output_signature: Option<PathBuf>,
+
+    /// Also write the certificate to this file, PEM; for one file.
+    #[arg(long, value_name = "FILE")]
+    output_certificate: Option<PathBuf>,
 
     /// Replace bundles that exist.
     #[arg(long)]
@@ -144,8 +158,39 @@ fn request(
         }
         blobs.push((source, output));
     }
+    let mut detached = Vec::new();
+    for path in [&arguments.output_signature, &arguments.output_certificate] {
+        let Some(path) = path else {
+            detached.push(None);
+            continue;
+        };
+        if blobs.len() > 1 {
+            conflict(
+                "--output-signature and --output-certificate name one file each, and several are to be signed",
+                "leave them out: the bundles hold both",
+            )?;
+        }
+        let output = OutputFile::prepare(path, arguments.overwrite)
+            .map_err(|error| -> Box<dyn Diagnostic> { Box::new(error) })?;
+        let others = blobs.iter().map(|(_, other)| other);
+        let mut others = others.chain(detached.iter().flatten());
+        if shown.is_same_place(&output) || others.any(|other| other.is_same_place(&output)) {
+            conflict(
+                "two outputs would be the same file",
+                "give each output a name of its own",
+            )?;
+        }
+        detached.push(Some(output));
+    }
+    let certificate = detached.pop().flatten();
+    let signature = detached.pop().flatten();
     Ok(SignBlobRequest {
         blobs,
-        signing: arguments.signing.options(&arguments.trust),
+        signature,
+        certificate,
+        signing: SigningOptions {
+            form: arguments.format.into(),
+            ..arguments.signing.options(&arguments.trust)
+        },
     })
 }

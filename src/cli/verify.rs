@@ -2,7 +2,8 @@
 
 use clap::Args;
 
-use super::arguments::{AnnotationArguments, DEFAULT_JOBS, TrustArguments, UsageError, images};
+use super::arguments::{AnnotationArguments, TrustArguments, UsageError};
+use super::images::ImagesArguments;
 use super::policy_arguments::{
     EvidenceArguments, IdentityArguments, PolicyFileArguments, accepting_command,
 };
@@ -10,16 +11,19 @@ use super::registry_arguments::RegistryArguments;
 use super::scope::ScopeArguments;
 use super::{Context, boxed, fail, fail_with, finish, refuse, run_async};
 use crate::diagnostic::{Diagnostic, Exit};
+use crate::flow::image_list::NamedImages;
 use crate::flow::rules::Unmet;
 use crate::flow::store::StoreError;
 use crate::flow::trust;
 use crate::flow::verify_image::{
     ImageError, ImageRequest, ImageVerdict, claimed_signers, verify_images, verify_layout,
 };
+use crate::format::certificate_identity::CertificateIdentity;
 use crate::host::image_layout::ImageLayout;
 use crate::net::HttpClient;
-use crate::net::registry::{ImageReference, RegistryClient};
+use crate::net::registry::ImageReference;
 use crate::output::human::{self, plain};
+use crate::output::summary::Summary;
 use crate::output::{Format, Output, document, explain, note, policy};
 use crate::verify::ExpectedContent;
 use crate::verify::policy_file::Expectation;
@@ -32,9 +36,8 @@ use crate::verify::policy_file::Expectation;
 /// --certificate-oidc-issuer https://accounts.google.com
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArguments {
-    /// Images.
-    #[arg(required = true, value_name = "IMAGE")]
-    images: Vec<String>,
+    #[command(flatten)]
+    images: ImagesArguments,
 
     #[command(flatten)]
     identity: IdentityArguments,
@@ -53,7 +56,7 @@ pub(crate) struct VerifyArguments {
 
     /// The images lie in folders, as OCI image layouts such as `keyless save` and `cosign save` write. No
     /// registry is asked.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "from")]
     local_image: bool,
 
     /// How to show the result.
@@ -73,25 +76,28 @@ pub(crate) fn run(arguments: VerifyArguments, context: &Context) -> Exit {
         Err(exit) => return exit,
     };
     if arguments.local_image {
-        return run_local(output, &arguments);
+        return run_local(output, &arguments, context);
     }
-    let references = match images(&arguments.images) {
-        Ok(references) => references,
-        Err(error) => return fail_with(output, "verify", &error),
+    let named = match arguments.images.read(&output, context) {
+        Ok(named) => named,
+        Err(error) => return fail_with(output, "verify", error.as_ref()),
     };
+    let references = &named.references;
     let scope = match arguments.scope.scope() {
         Ok(scope) => scope,
         Err(error) => return fail_with(output, "verify", &error),
     };
     let http = HttpClient::new();
-    let registry = match arguments.registry.client(&http, &references, context) {
+    let registry = match arguments.registry.client(&http, references, context) {
         Ok(registry) => registry,
         Err(error) => return fail_with(output, "verify", &error),
     };
     let expectation = match arguments.expectation() {
         Ok(expectation) => expectation,
         Err(Unexpected::Nobody(error)) => {
-            let claimed = run_async(show_claimed(&registry, &references));
+            let claimed = run_async(show_claimed(references, |reference| {
+                claimed_signers(&registry, reference)
+            }));
             output.document(&document::claimed("verify", &error, &claimed));
             return finish(output, fail(&error));
         }
@@ -111,15 +117,15 @@ pub(crate) fn run(arguments: VerifyArguments, context: &Context) -> Exit {
         trust: &trust,
         explain: arguments.evidence.explain,
         scope,
-        jobs: DEFAULT_JOBS,
+        jobs: arguments.images.jobs(),
     };
     let report = context.report();
-    let verdicts = run_async(verify_images(&registry, &references, &request, &report));
-    show(output, &verdicts, &arguments)
+    let verdicts = run_async(verify_images(&registry, references, &request, &report));
+    show(output, &verdicts, &named, &arguments, context)
 }
 
 /// Judges image layouts on disk.
-fn run_local(output: Output, arguments: &VerifyArguments) -> Exit {
+fn run_local(output: Output, arguments: &VerifyArguments, context: &Context) -> Exit {
     if arguments.policy_file.policy.is_some() {
         let error = UsageError::Conflict {
             what: "a policy file is given for images in folders",
@@ -153,10 +159,10 @@ fn run_local(output: Output, arguments: &VerifyArguments) -> Exit {
         trust: &trust,
         explain: arguments.evidence.explain,
         scope,
-        jobs: DEFAULT_JOBS,
+        jobs: arguments.images.jobs(),
     };
     let mut verdicts = Vec::new();
-    for folder in &arguments.images {
+    for folder in &arguments.images.images {
         let judged = ImageLayout::open(folder.as_ref())
             .and_then(|layout| run_async(verify_layout(&layout, &request)));
         match judged {
@@ -164,7 +170,8 @@ fn run_local(output: Output, arguments: &VerifyArguments) -> Exit {
             Err(error) => verdicts.push(ImageVerdict::unreadable(folder.clone(), error)),
         }
     }
-    show(output, &verdicts, arguments)
+    let named = NamedImages::default();
+    show(output, &verdicts, &named, arguments, context)
 }
 
 /// Why nobody is expected.
@@ -220,13 +227,16 @@ impl VerifyArguments {
 }
 
 /// Lists who claims to have signed, so that the user can say whom to expect.
-async fn show_claimed(
-    registry: &RegistryClient,
-    references: &[ImageReference],
-) -> Vec<document::Claimed<StoreError>> {
+pub(super) async fn show_claimed<'r, F>(
+    references: &'r [ImageReference],
+    ask: impl Fn(&'r ImageReference) -> F,
+) -> Vec<document::Claimed<StoreError>>
+where
+    F: Future<Output = Result<Vec<CertificateIdentity>, StoreError>>,
+{
     let mut claimed = Vec::new();
     for reference in references {
-        let found = claimed_signers(registry, reference).await;
+        let found = ask(reference).await;
         match &found {
             Ok(signers) if signers.is_empty() => note(format!(
                 "{}: no signer found",
@@ -250,7 +260,38 @@ async fn show_claimed(
     claimed
 }
 
-fn show(mut output: Output, verdicts: &[ImageVerdict], arguments: &VerifyArguments) -> Exit {
+/// Shows why an image is refused, and what else is attached; returns the exit code.
+pub(super) fn show_refusal(
+    verdict: &ImageVerdict,
+    error: &ImageError,
+    accepting: Option<&str>,
+) -> Exit {
+    let exit = refuse(error, accepting);
+    for line in policy::unmet(&verdict.rules) {
+        note(line);
+    }
+    if verdict.refused.len() > 1 {
+        note("what is attached:");
+        for line in human::refusals(verdict).iter().take(20) {
+            note(line);
+        }
+        if verdict.refused.len() > 20 {
+            note(format!(
+                "  and {} more; --output json lists all",
+                verdict.refused.len() - 20
+            ));
+        }
+    }
+    exit
+}
+
+fn show(
+    mut output: Output,
+    verdicts: &[ImageVerdict],
+    named: &NamedImages,
+    arguments: &VerifyArguments,
+    context: &Context,
+) -> Exit {
     let mut exit = Exit::Accepted;
     for verdict in verdicts {
         // What is not accepted is no data: its line goes with the error that explains it.
@@ -272,29 +313,22 @@ fn show(mut output: Output, verdicts: &[ImageVerdict], arguments: &VerifyArgumen
         }
         if let Some(error) = &verdict.error {
             let accepting = arguments.accepting(verdict);
-            exit = exit.worst(refuse(error, accepting.as_deref()));
+            exit = exit.worst(show_refusal(verdict, error, accepting.as_deref()));
+            if let Some(origin) = named.origin(&verdict.given) {
+                note(format!("  named in {}", plain(&origin.to_string())));
+            }
             if let Some(line) = human::listed(verdict, verdicts) {
                 note(line);
             }
-            for line in policy::unmet(&verdict.rules) {
-                note(line);
-            }
-            if verdict.refused.len() > 1 {
-                note("what is attached:");
-                for line in human::refusals(verdict).iter().take(20) {
-                    note(line);
-                }
-                if verdict.refused.len() > 20 {
-                    note(format!(
-                        "  and {} more; --output json lists all",
-                        verdict.refused.len() - 20
-                    ));
-                }
-            }
         }
     }
-    output.document(&document::verify_images(verdicts, exit, |verdict| {
-        arguments.accepting(verdict)
-    }));
+    let summary = Summary::of(verdicts.iter().map(ImageVerdict::exit));
+    if let Some(line) = summary.line("verified", "not judged") {
+        context.note(&line);
+    }
+    let accepting = |verdict: &ImageVerdict| arguments.accepting(verdict);
+    output.document(&document::verify_images(
+        verdicts, exit, &summary, named, accepting,
+    ));
     finish(output, exit)
 }

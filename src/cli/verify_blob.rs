@@ -5,17 +5,22 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::arguments::{TrustArguments, UsageError};
+use super::detached_arguments::DetachedArguments;
 use super::policy_arguments::{
     EvidenceArguments, IdentityArguments, PolicyFileArguments, accepting_command,
 };
-use super::{Context, fail, finish, refuse};
+use super::{Context, boxed, fail, finish, refuse, run_async};
+use crate::crypto::Digest;
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::sign_blob::BlobSource;
 use crate::flow::trust;
-use crate::flow::verify_blob::{VerifyBlobError, find_bundle, read_bundle, verify_blob};
+use crate::flow::verify_blob::{VerifyBlobError, find_bundle, judge_blob, read_bundle};
 use crate::flow::verify_blob_rules::{BlobRequest, verify_blob_by_rules};
+use crate::format::bundle::Bundle;
 use crate::format::bundle::KeyMaterial;
 use crate::format::certificate_identity::CertificateIdentity;
+use crate::format::limits;
+use crate::net::HttpClient;
 use crate::output::human::{self, plain};
 use crate::output::{Format, Output, document, explain, failure, note, policy};
 use crate::verify::{ExpectedContent, Explanation};
@@ -34,6 +39,9 @@ pub(crate) struct VerifyBlobArguments {
     /// may ask for several.
     #[arg(long, value_name = "FILE")]
     bundle: Vec<PathBuf>,
+
+    #[command(flatten)]
+    detached: DetachedArguments,
 
     /// Accept an in-toto statement about the file too, whatever its predicate says. Without it, only a
     /// signature over the file itself.
@@ -75,9 +83,12 @@ pub(crate) fn run(arguments: VerifyBlobArguments, context: &Context) -> Exit {
         };
         return fail_with(output, &error);
     }
-    let bundle = match find_bundle(&blob, arguments.bundle.first().map(PathBuf::as_path)) {
-        Ok(bundle) => bundle,
-        Err(error) => return fail_with(output, &error),
+    let place = match arguments.detached.signature() {
+        Some(signature) => PathBuf::from(signature),
+        None => match find_bundle(&blob, arguments.bundle.first().map(PathBuf::as_path)) {
+            Ok(bundle) => bundle,
+            Err(error) => return fail_with(output, &error),
+        },
     };
     let content = if arguments.any_statement {
         ExpectedContent::Any
@@ -88,7 +99,8 @@ pub(crate) fn run(arguments: VerifyBlobArguments, context: &Context) -> Exit {
     let expected = match expected.and_then(|policy| arguments.evidence.apply(policy)) {
         Ok(policy) => policy,
         Err(error) => {
-            if let (UsageError::NoIdentity { .. }, Ok((bundle, _))) = (&error, read_bundle(&bundle))
+            if let UsageError::NoIdentity { .. } = &error
+                && let Ok((bundle, _)) = read(&arguments, &blob, &place)
                 && let KeyMaterial::Certificate(leaf) = &bundle.key_material
                 && let Ok(identity) = CertificateIdentity::of(leaf)
             {
@@ -114,7 +126,11 @@ pub(crate) fn run(arguments: VerifyBlobArguments, context: &Context) -> Exit {
     }
     let mut explanation = None;
     let told = arguments.evidence.explain.then_some(&mut explanation);
-    match verify_blob(&blob, &bundle, &trust, &expected, told) {
+    let read = match read(&arguments, &blob, &place) {
+        Ok(read) => read,
+        Err(error) => return fail_with(output, error.as_ref()),
+    };
+    match judge_blob(&blob, &place, &read, &trust, &expected, told) {
         Ok(verdict) => {
             output.line(format!("verified {}", plain(&arguments.file)));
             for line in human::verified(&verdict.verified) {
@@ -135,6 +151,20 @@ pub(crate) fn run(arguments: VerifyBlobArguments, context: &Context) -> Exit {
             fail_told(output, &error, accepting, explanation.as_ref())
         }
     }
+}
+
+/// Reads the bundle, or puts one together. The network is only used where a log was named.
+fn read(
+    arguments: &VerifyBlobArguments,
+    blob: &BlobSource,
+    place: &PathBuf,
+) -> Result<(Bundle, Digest), Box<dyn Diagnostic>> {
+    let detached = arguments.detached.detached();
+    if detached.is_none() {
+        return read_bundle(place).map_err(boxed);
+    }
+    let http = HttpClient::new();
+    run_async(detached.assemble(blob, Some(place), &http)).map_err(boxed)
 }
 
 /// Judges by the rules of a policy file.
@@ -159,6 +189,7 @@ fn run_rules(
         expectation: &expectation,
         trust: &trust,
         explain: arguments.evidence.explain,
+        limit: limits::BUNDLE_LEN as u64,
     };
     let verdict = match verify_blob_by_rules(blob, &arguments.bundle, &request) {
         Ok(verdict) => verdict,
@@ -216,6 +247,7 @@ impl VerifyBlobArguments {
         if self.any_statement {
             others.push(("--any-statement", None));
         }
+        others.extend(self.detached.words());
         others.extend(self.evidence.words());
         accepting_command(COMMAND, &self.file, &self.identity, &others, error)
     }

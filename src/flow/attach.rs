@@ -7,6 +7,7 @@ use crate::crypto::Digest;
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::event::{Event, Reporter};
 use crate::flow::publish;
+use crate::flow::sign::SignedBundle;
 use crate::format::bundle::{Bundle, BundleError, BundleVersion};
 use crate::format::limits;
 use crate::host::files::{FileError, read_bounded};
@@ -152,11 +153,16 @@ pub async fn attach_bundle(
             image: image.to_string(),
         });
         let text = std::str::from_utf8(json).expect("what parsed as JSON is UTF-8");
-        let how = publish::attach(registry, &image, &fetched.descriptor, text, &verified).await?;
+        let signed = SignedBundle {
+            json: text.to_owned(),
+            layer: None,
+            verified,
+        };
+        let how = publish::attach(registry, &image, &fetched.descriptor, &signed).await?;
         attached.push(AttachedBundle {
             image: image.clone(),
             bundle: Digest::sha256(json),
-            verified,
+            verified: signed.verified,
             attached: how,
         });
     }

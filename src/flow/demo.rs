@@ -156,6 +156,7 @@ pub async fn demo(
         recursive: false,
         bundle: None,
         upload: true,
+        jobs: 1,
         signing: SigningOptions {
             trusted_root: TrustSource::File(setting.trusted_root.clone()),
             signing_config: TrustSource::File(setting.signing_config.clone()),

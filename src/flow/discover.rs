@@ -231,7 +231,7 @@ async fn search<T>(
     }))
     .await;
     let outcomes = fetch_layers(store, layers, budget, |layer, json| {
-        let bundle = Bundle::parse(json)?;
+        let bundle = Bundle::parse_bounded(json, json.len())?;
         if bundle.version < BundleVersion::V03 {
             return Err(FindError::NotABundle);
         }
@@ -383,7 +383,7 @@ async fn fetch_layers<T>(
     read: impl Fn(&Descriptor, &[u8]) -> Result<T, FindError>,
 ) -> Vec<Result<T, FindError>> {
     let limit = store.limits().bundle;
-    let allowed = IMAGE_BUDGET.max(limit);
+    let allowed = IMAGE_BUDGET.max(2 * limit);
     let mut wanted: Vec<(&Descriptor, Vec<usize>)> = Vec::new();
     for (i, layer) in layers.iter().enumerate() {
         let Ok(layer) = layer else { continue };

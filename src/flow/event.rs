@@ -27,8 +27,10 @@ pub enum Event {
         /// The image.
         image: String,
     },
-    /// Another image is done.
+    /// Another image is done with a stage of the work.
     Progress {
+        /// What was done.
+        stage: Stage,
         /// Images that are done.
         done: usize,
         /// All images.
@@ -48,6 +50,19 @@ pub enum Event {
         /// One sentence.
         text: String,
     },
+}
+
+/// A stage that each of several images goes through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// It was judged.
+    Judged,
+    /// It was looked up.
+    LookedUp,
+    /// Its signature was timestamped and logged.
+    Logged,
+    /// Its signature was attached.
+    Attached,
 }
 
 /// Receives events.

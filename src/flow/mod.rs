@@ -2,15 +2,20 @@
 //! report progress as events and print nothing.
 
 pub mod attach;
+pub mod attest;
+pub mod attest_blob;
+pub mod attest_image;
 pub mod author;
 pub mod bundle_file;
 pub mod clean;
 pub mod copy;
 pub mod demo;
+pub mod detached;
 pub mod discover;
 pub mod download;
 pub mod event;
 pub mod identity;
+pub mod image_list;
 pub mod image_tree;
 pub mod inspect;
 pub mod load;
@@ -26,8 +31,9 @@ pub mod sign_image;
 pub mod store;
 pub mod survey;
 pub mod trust;
+pub mod verify_attestation;
 pub mod verify_blob;
 pub mod verify_blob_rules;
 pub mod verify_image;
 
-pub use event::{Event, Reporter};
+pub use event::{Event, Reporter, Stage};

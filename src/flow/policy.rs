@@ -6,6 +6,7 @@ use crate::diagnostic::{Diagnostic, Exit};
 use crate::format::limits;
 use crate::host::files::{FileError, read_bounded};
 use crate::verify::policy_file::{Fault, PolicyFile, PolicyFileError};
+use crate::verify::rego::{RegoError, RegoPolicy};
 
 /// Why there is no policy.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +22,9 @@ pub enum PolicyError {
         /// Why.
         error: PolicyFileError,
     },
+    /// The Rego policy is refused.
+    #[error("{0}")]
+    Rego(#[from] RegoError),
 }
 
 impl PolicyError {
@@ -28,6 +32,7 @@ impl PolicyError {
         match self {
             PolicyError::File(error) => error,
             PolicyError::Policy { error, .. } => error,
+            PolicyError::Rego(error) => error,
         }
     }
 }
@@ -67,4 +72,18 @@ pub fn read_policy(path: &Path) -> Result<PolicyFile, PolicyError> {
             path: path.display().to_string(),
             error,
         })
+}
+
+/// Reads a Rego policy over predicates.
+///
+/// # Errors
+/// [`PolicyError`].
+pub fn read_rego(path: &Path) -> Result<RegoPolicy, PolicyError> {
+    let bytes = read_bounded(path, limits::REGO_LEN as u64)?;
+    let name = path.display().to_string();
+    let text = std::str::from_utf8(&bytes).map_err(|_| RegoError::Malformed {
+        name: name.clone(),
+        cause: "it is not UTF-8".to_owned(),
+    })?;
+    Ok(RegoPolicy::parse(&name, text)?)
 }

@@ -6,11 +6,12 @@ use bytes::Bytes;
 
 use crate::crypto::Digest;
 use crate::diagnostic::{Diagnostic, Exit};
-use crate::format::oci::{BUNDLE_ARTIFACT_TYPE, Descriptor, EncodedManifest};
+use crate::flow::sign::SignedBundle;
+use crate::format::oci::{BUNDLE_ARTIFACT_TYPE, Descriptor, EncodedManifest, LegacyTag};
 use crate::host::clock;
 use crate::host::files::FileError;
 use crate::net::registry::{Attached, Attachment, DigestReference, RegistryClient, RegistryError};
-use crate::verify::{ObservedTimes, VerifiedBundle};
+use crate::verify::ObservedTimes;
 
 /// A bundle was made and could not be attached. It is valid, and kept.
 #[derive(Debug, thiserror::Error)]
@@ -63,9 +64,13 @@ pub async fn attach(
     registry: &RegistryClient,
     image: &DigestReference,
     subject: &Descriptor,
-    json: &str,
-    verified: &VerifiedBundle,
+    signed: &SignedBundle,
 ) -> Result<Attached, RegistryError> {
+    let SignedBundle {
+        json,
+        layer,
+        verified,
+    } = signed;
     let judged = verified.artifact().digests();
     if !judged.contains(&image.digest()) {
         return Err(RegistryError::DigestMismatch {
@@ -73,6 +78,14 @@ pub async fn attach(
             expected: Box::new(image.digest()),
             found: Box::new(judged[0]),
         });
+    }
+    if let Some(layer) = layer {
+        let tag = match verified.signature().statement() {
+            Some(_) => LegacyTag::Attestations,
+            None => LegacyTag::Signatures,
+        };
+        let written = registry.attach_layer(image, tag, layer).await?;
+        return Ok(Attached::UnderTag(tag, written));
     }
     let predicate_type = verified
         .signature()

@@ -1,12 +1,15 @@
 //! Signing, whatever is signed: token, key, certificate, signatures, timestamps, log entries, bundles,
 //! and our own verdict on each before anybody else sees it.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use futures_util::future::try_join_all;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use url::Url;
 
 use crate::crypto::{Certificate, Digest};
 use crate::diagnostic::{Diagnostic, Exit};
-use crate::flow::event::{Event, Reporter};
+use crate::flow::event::{Event, Reporter, Stage};
 use crate::flow::identity::{IdentityError, TokenSource};
 use crate::flow::trust::{self, TrustError, TrustSource};
 use crate::format::bundle::{Bundle, BundleVersion, Content, KeyMaterial, TransparencyLogEntry};
@@ -14,6 +17,7 @@ use crate::format::certificate_identity::CertificateIdentity;
 use crate::format::dsse::{Envelope, IN_TOTO_PAYLOAD_TYPE, PreAuthEncoding};
 use crate::format::identity_token::IdentityToken;
 use crate::format::legacy::{Layer, LegacyError, LocalBundle};
+use crate::format::limits;
 use crate::format::log_entry::{
     propose_dsse_v001, propose_hashedrekord_v001, propose_hashedrekord_v002,
 };
@@ -24,6 +28,10 @@ use crate::sign::{CertifyError, EphemeralKey};
 use crate::trust::TrustedRoot;
 use crate::trust::signing_config::{RekorVersion, SelectedServices, SigningConfigError};
 use crate::verify::{Artifact, ExpectedContent, Policy, VerifiedBundle, VerifyError, verify};
+
+/// Signatures that are timestamped and logged at a time. A log that makes tiles answers all of a second at once,
+/// so that waiting for them one by one would take as many seconds.
+const RECORDED_AT_A_TIME: usize = 256;
 
 /// The step at which signing stopped. Nothing has been published then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +70,14 @@ pub enum SignError {
     /// Trust material.
     #[error("{0}")]
     Trust(#[from] TrustError),
+    /// A log does not take as much; a v1 log is sent the whole envelope.
+    #[error("the statement is too large for the transparency log at {url}")]
+    TooLargeForLog {
+        /// The log.
+        url: String,
+        /// Size of the request, in bytes.
+        found: usize,
+    },
     /// No usable service.
     #[error("{0}")]
     SigningConfig(#[from] SigningConfigError),
@@ -103,6 +119,7 @@ impl SignError {
             SignError::Trust(_) | SignError::SigningConfig(_) | SignError::Address { .. } => {
                 Step::TrustMaterial
             }
+            SignError::TooLargeForLog { .. } => Step::Log,
             SignError::Identity(_) => Step::IdentityToken,
             SignError::Fulcio(_) | SignError::Certify(_) => Step::Certificate,
             SignError::Timestamp(_) => Step::Timestamp,
@@ -115,7 +132,9 @@ impl SignError {
         match self {
             SignError::Trust(error) => Some(error),
             SignError::SigningConfig(error) => Some(error),
-            SignError::Address { .. } | SignError::OlderForm => None,
+            SignError::Address { .. } | SignError::OlderForm | SignError::TooLargeForLog { .. } => {
+                None
+            }
             SignError::Identity(error) => Some(error),
             SignError::Fulcio(error) => Some(error),
             SignError::Certify(error) => Some(error),
@@ -127,24 +146,39 @@ impl SignError {
 
 impl Diagnostic for SignError {
     fn code(&self) -> &'static str {
-        match (self, self.inner()) {
-            (_, Some(error)) => error.code(),
-            (SignError::OlderForm, None) => "older-form",
-            (_, None) => "signing-config-address",
-        }
+        let own = match self {
+            SignError::TooLargeForLog { .. } => "log-entry-too-large",
+            SignError::OlderForm => "older-form",
+            _ => "signing-config-address",
+        };
+        self.inner().map_or(own, Diagnostic::code)
     }
 
     fn exit(&self) -> Exit {
-        self.inner().map_or(Exit::TrustMaterial, Diagnostic::exit)
+        let own = match self {
+            SignError::TooLargeForLog { .. } => Exit::Usage,
+            _ => Exit::TrustMaterial,
+        };
+        self.inner().map_or(own, Diagnostic::exit)
     }
 
     fn details(&self) -> Vec<(&'static str, String)> {
         let mut details = self.inner().map(Diagnostic::details).unwrap_or_default();
+        if let SignError::TooLargeForLog { found, .. } = self {
+            details.push(("request", format!("{found} bytes")));
+            details.push(("limit", format!("{} bytes", limits::REKOR_V1_REQUEST_LEN)));
+        }
         details.push(("while", self.step().name().to_owned()));
         details
     }
 
     fn hint(&self) -> Option<String> {
+        if let SignError::TooLargeForLog { .. } = self {
+            return Some(
+                "a Rekor v2 log is sent a digest alone: choose one with --signing-config"
+                    .to_owned(),
+            );
+        }
         self.inner().and_then(Diagnostic::hint)
     }
 }
@@ -224,10 +258,20 @@ impl Payload {
             },
             Payload::Statement { payload, .. } => Content::DsseEnvelope(Envelope {
                 payload_type: IN_TOTO_PAYLOAD_TYPE.to_owned(),
-                payload: payload.clone(),
+                payload: payload.clone().into(),
                 signature,
                 keyid: String::new(),
             }),
+        }
+    }
+
+    /// Bytes of the request that adds it to a v1 log, or a few more; the payload is encoded once, and the
+    /// envelope's JSON is a string in the request's.
+    fn rekor_v1_request_len(&self) -> usize {
+        const BESIDE: usize = 16 * 1024;
+        match self {
+            Payload::Artifact(_) | Payload::SimpleSigning { .. } => BESIDE,
+            Payload::Statement { payload, .. } => payload.len().div_ceil(3) * 4 + BESIDE,
         }
     }
 
@@ -342,6 +386,14 @@ impl Preparation {
         payloads: &[Payload],
         report: Reporter<'_>,
     ) -> Result<Vec<SignedBundle>, SignError> {
+        for (version, url) in &self.services.logs {
+            let found = payloads.iter().map(Payload::rekor_v1_request_len).max();
+            let found = found.unwrap_or_default();
+            if *version == RekorVersion::V1 && found > limits::REKOR_V1_REQUEST_LEN {
+                let url = url.to_string();
+                return Err(SignError::TooLargeForLog { url, found });
+            }
+        }
         report(Event::RequestingCertificate {
             subject: self.token.subject().to_owned(),
             url: self.services.fulcio.to_string(),
@@ -372,18 +424,28 @@ impl Preparation {
         report(Event::Recording {
             signatures: signed.signatures.len(),
         });
-        let bundles = payloads.iter().zip(digests).zip(signed.signatures).map(
-            |((payload, digest), signature)| {
-                self.bundle(
-                    payload,
-                    digest,
-                    signature,
-                    &signed.certificate,
-                    &signed.identity,
-                )
+        let (done, total) = (&AtomicUsize::new(0), payloads.len());
+        let (this, signed) = (&self, &signed);
+        let signatures = signed.signatures.iter().cloned();
+        let bundles = payloads.iter().zip(digests).zip(signatures).map(
+            |((payload, digest), signature)| async move {
+                let certificate = &signed.certificate;
+                let bundle = this
+                    .bundle(payload, digest, signature, certificate, &signed.identity)
+                    .await?;
+                report(Event::Progress {
+                    stage: Stage::Logged,
+                    done: done.fetch_add(1, Ordering::Relaxed) + 1,
+                    total,
+                    refused: 0,
+                });
+                Ok(bundle)
             },
         );
-        try_join_all(bundles).await
+        stream::iter(bundles)
+            .buffered(RECORDED_AT_A_TIME)
+            .try_collect()
+            .await
     }
 
     async fn bundle(
@@ -428,7 +490,9 @@ impl Preparation {
         let (json, layer, read) = match self.form {
             SignatureForm::Bundle => {
                 let json = bundle.encode();
-                let read = Bundle::parse(json.as_bytes()).map_err(|_| unreadable())?;
+                // How large it may be was settled before.
+                let read =
+                    Bundle::parse_bounded(json.as_bytes(), json.len()).map_err(|_| unreadable())?;
                 (json, None, read)
             }
             SignatureForm::Legacy => {

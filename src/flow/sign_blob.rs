@@ -7,7 +7,10 @@ use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::event::Reporter;
 use crate::flow::publish::UnwrittenBundle;
 use crate::flow::sign::{Payload, SignError, SignedBundle, SigningOptions, prepare};
+use crate::format::bundle::{Bundle, KeyMaterial};
 use crate::format::dsse::PRE_AUTH_PREFIX;
+use crate::format::legacy::LocalBundle;
+use crate::format::protojson::encode_base64;
 use crate::host::files::{FileError, OutputFile, digest};
 use crate::net::HttpClient;
 
@@ -110,6 +113,10 @@ impl std::fmt::Display for BlobSource {
 pub struct SignBlobRequest {
     /// Files with the place of each bundle.
     pub blobs: Vec<(BlobSource, OutputFile)>,
+    /// Where to write the signature of the only file too, base64.
+    pub signature: Option<OutputFile>,
+    /// Where to write the certificate too, PEM.
+    pub certificate: Option<OutputFile>,
     /// Trust material and token.
     pub signing: SigningOptions,
 }
@@ -205,8 +212,17 @@ pub async fn sign_blobs(
     }
     let payloads: Vec<Payload> = digests.iter().copied().map(Payload::Artifact).collect();
     let bundles = preparation.sign(&payloads, report).await?;
+    let mut request = request;
     let mut signed = Vec::new();
     let mut unwritten: Option<UnwrittenBundle> = None;
+    if let Some(bundle) = bundles.first() {
+        for (output, text) in detached(&mut request, bundle) {
+            if let Err(error) = output.write(text.as_bytes()) {
+                let kept = UnwrittenBundle::keep(error, &digests[0], &bundle.json);
+                unwritten.get_or_insert(kept);
+            }
+        }
+    }
     for (((source, output), digest), bundle) in request.blobs.into_iter().zip(digests).zip(bundles)
     {
         let path = output.path().to_owned();
@@ -225,5 +241,31 @@ pub async fn sign_blobs(
     match unwritten {
         Some(error) => Err(error.into()),
         None => Ok(signed),
+    }
+}
+
+/// Signature and certificate with the files that they were asked for in.
+fn detached(request: &mut SignBlobRequest, bundle: &SignedBundle) -> Vec<(OutputFile, String)> {
+    let signature = encode_base64(bundle.verified.signature().bytes());
+    let mut outputs = Vec::new();
+    if let Some(output) = request.signature.take() {
+        outputs.push((output, signature));
+    }
+    if let Some(output) = request.certificate.take()
+        && let Some(pem) = certificate_pem(&bundle.json)
+    {
+        outputs.push((output, pem));
+    }
+    outputs
+}
+
+fn certificate_pem(json: &str) -> Option<String> {
+    let bundle = match LocalBundle::is_one(json.as_bytes()) {
+        true => LocalBundle::parse(json.as_bytes()).ok()?.bundle().ok()?,
+        false => Bundle::parse(json.as_bytes()).ok()?,
+    };
+    match bundle.key_material {
+        KeyMaterial::Certificate(leaf) => Some(leaf.to_pem()),
+        KeyMaterial::PublicKey { .. } => None,
     }
 }

@@ -1,24 +1,25 @@
 //! `keyless sign`: images that exist, one certificate, one bundle for each, attached.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use futures_util::future::join_all;
+use futures_util::future::try_join_all;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::diagnostic::{Diagnostic, Exit};
-use crate::flow::event::{Event, Reporter};
+use crate::flow::discover::Budget;
+use crate::flow::event::{Event, Reporter, Stage};
+use crate::flow::image_tree;
 use crate::flow::publish::{self, PublishError, UnwrittenBundle};
-use crate::flow::sign::{Payload, SignError, SignedBundle, SigningOptions, prepare};
-use crate::format::oci::{Descriptor, Document};
+use crate::flow::sign::{Payload, SignError, SignatureForm, SignedBundle, SigningOptions, prepare};
+use crate::flow::store::{ImageStore, StoreError};
+use crate::format::legacy::SimpleSigning;
+use crate::format::oci::Descriptor;
 use crate::format::statement::image_signature_payload;
 use crate::host::files::OutputFile;
 use crate::net::HttpClient;
-use crate::net::registry::{
-    Attached, DigestReference, ImageReference, RegistryClient, RegistryError, Target,
-};
+use crate::net::registry::{Attached, DigestReference, ImageReference, RegistryClient, Target};
 use crate::verify::ExpectedContent;
-
-/// Children of one index that are signed with it; as many as an index may list.
-const MAX_CHILDREN: usize = 10_000;
 
 /// What `keyless sign` is asked to do.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub struct SignImageRequest {
     pub bundle: Option<OutputFile>,
     /// Whether to attach the bundles.
     pub upload: bool,
+    /// Images that are looked up, or attached to, at a time.
+    pub jobs: usize,
     /// Trust material and token.
     pub signing: SigningOptions,
 }
@@ -40,9 +43,9 @@ pub struct SignImageRequest {
 /// Why an image was not signed, or its signature not attached.
 #[derive(Debug, thiserror::Error)]
 pub enum SignImageError {
-    /// The image could not be resolved.
+    /// The image could not be looked up.
     #[error("{0}")]
-    Registry(#[from] RegistryError),
+    Store(#[from] StoreError),
     /// Signing stopped; nothing was published.
     #[error("{0}")]
     Sign(#[from] SignError),
@@ -57,7 +60,7 @@ pub enum SignImageError {
 impl SignImageError {
     fn inner(&self) -> &dyn Diagnostic {
         match self {
-            SignImageError::Registry(error) => error,
+            SignImageError::Store(error) => error,
             SignImageError::Sign(error) => error,
             SignImageError::Unwritten(error) => error,
             SignImageError::Publish(error) => error,
@@ -105,6 +108,16 @@ pub struct SignedImage {
     pub attached: Result<Option<Attached>, PublishError>,
 }
 
+impl SignedImage {
+    /// Returns the exit code of this image alone.
+    pub fn exit(&self) -> Exit {
+        match &self.attached {
+            Ok(_) => Exit::Accepted,
+            Err(error) => error.exit(),
+        }
+    }
+}
+
 /// Signs images.
 ///
 /// # Errors
@@ -115,20 +128,18 @@ pub async fn sign_images(
     request: SignImageRequest,
     report: Reporter<'_>,
 ) -> Result<Vec<SignedImage>, SignImageError> {
-    let mut images = Vec::new();
-    for reference in &request.images {
-        resolve(registry, reference, request.recursive, &mut images, report).await?;
-    }
+    let images = look_up(
+        registry,
+        &request.images,
+        request.recursive,
+        request.jobs,
+        report,
+    )
+    .await?;
     let preparation = prepare(http, &request.signing, report).await?;
     let payloads: Vec<Payload> = images
         .iter()
-        .map(|pinned| Payload::Statement {
-            payload: image_signature_payload(&pinned.image.digest(), &request.annotations),
-            subject: pinned.image.digest(),
-            expected: ExpectedContent::Signature {
-                annotations: request.annotations.clone(),
-            },
-        })
+        .map(|pinned| payload(&request, pinned))
         .collect();
     let bundles = preparation.sign(&payloads, report).await?;
     let kept = request
@@ -142,6 +153,8 @@ pub async fn sign_images(
             .write(text.as_bytes())
             .map_err(|error| UnwrittenBundle::keep(error, &images[0].image.digest(), &text))?;
     }
+    let (total, done, failed) = (images.len(), AtomicUsize::new(0), AtomicUsize::new(0));
+    let (done, failed) = (&done, &failed);
     let attach = images.into_iter().zip(bundles).map(|(image, bundle)| {
         let kept = kept.clone();
         async move {
@@ -155,18 +168,18 @@ pub async fn sign_images(
             report(Event::Attaching {
                 image: image.image.to_string(),
             });
-            let result = publish::attach(
-                registry,
-                &image.image,
-                &image.descriptor,
-                &bundle.json,
-                &bundle.verified,
-            )
-            .await;
+            let result = publish::attach(registry, &image.image, &image.descriptor, &bundle).await;
             let attached = result.map(Some).map_err(|cause| PublishError {
                 image: image.image.to_string(),
                 cause: Box::new(cause),
                 kept: kept.or_else(|| publish::keep(&image.image.digest(), &bundle.json)),
+            });
+            let is_failed = usize::from(attached.is_err());
+            report(Event::Progress {
+                stage: Stage::Attached,
+                done: done.fetch_add(1, Ordering::Relaxed) + 1,
+                total,
+                refused: failed.fetch_add(is_failed, Ordering::Relaxed) + is_failed,
             });
             SignedImage {
                 image,
@@ -175,65 +188,114 @@ pub async fn sign_images(
             }
         }
     });
-    Ok(join_all(attach).await)
+    Ok(stream::iter(attach)
+        .buffered(request.jobs.max(1))
+        .collect()
+        .await)
 }
 
-/// Looks an image up, once; what it points to now is what will be signed. Each digest is signed once.
+/// Writes what is to be signed about an image.
+fn payload(request: &SignImageRequest, image: &PinnedImage) -> Payload {
+    let subject = image.image.digest();
+    let annotations = request.annotations.clone();
+    let expected = ExpectedContent::Signature {
+        annotations: annotations.clone(),
+    };
+    match request.signing.form {
+        SignatureForm::Bundle => Payload::Statement {
+            payload: image_signature_payload(&subject, &annotations),
+            subject,
+            expected,
+        },
+        SignatureForm::Legacy => Payload::SimpleSigning {
+            payload: SimpleSigning {
+                docker_reference: image.image.repository().to_string(),
+                digest: subject,
+                annotations,
+            }
+            .encode(),
+            subject,
+            expected,
+        },
+    }
+}
+
+/// Looks images up, each once; what each points to now is what will be signed. Each digest of a repository is
+/// there once; an index comes before what it lists.
+///
+/// # Errors
+/// [`StoreError`], of the first image that cannot be looked up.
+pub async fn look_up(
+    registry: &RegistryClient,
+    references: &[ImageReference],
+    recursive: bool,
+    jobs: usize,
+    report: Reporter<'_>,
+) -> Result<Vec<PinnedImage>, StoreError> {
+    let budget = Budget::default();
+    let (budget, done) = (&budget, &AtomicUsize::new(0));
+    let found = references.iter().map(|reference| async move {
+        let images = resolve(registry, reference, recursive, budget, report).await?;
+        report(Event::Progress {
+            stage: Stage::LookedUp,
+            done: done.fetch_add(1, Ordering::Relaxed) + 1,
+            total: references.len(),
+            refused: 0,
+        });
+        Ok::<_, StoreError>(images)
+    });
+    let found: Vec<Vec<PinnedImage>> = stream::iter(found)
+        .buffered(jobs.max(1))
+        .try_collect()
+        .await?;
+    let mut known = HashSet::new();
+    let images = found.into_iter().flatten();
+    let images = images
+        .filter(|image| known.insert(image.image.clone()))
+        .collect();
+    Ok(images)
+}
+
 async fn resolve(
     registry: &RegistryClient,
     reference: &ImageReference,
     recursive: bool,
-    images: &mut Vec<PinnedImage>,
+    budget: &Budget,
     report: Reporter<'_>,
-) -> Result<(), RegistryError> {
+) -> Result<Vec<PinnedImage>, StoreError> {
     let fetched = registry.resolve(reference).await?;
-    let repository = fetched.reference.repository().clone();
     if let Target::Tag(_) = reference.target() {
         report(Event::TagResolved {
             reference: reference.to_string(),
             pinned: fetched.reference.to_string(),
         });
     }
-    let mut add = |given: String, image: DigestReference, descriptor: Descriptor| {
-        if !images.iter().any(|known| known.image == image) {
+    let image = fetched.reference.clone();
+    let mut images = vec![PinnedImage {
+        given: reference.to_string(),
+        image: image.clone(),
+        descriptor: fetched.descriptor.clone(),
+    }];
+    if recursive {
+        let store = ImageStore::registry(registry, &image);
+        let children = image_tree::children(&store, &fetched.into(), budget).await?;
+        // What is signed must be there: an index may list what nobody has pushed.
+        let checked = children.into_iter().map(|child| {
+            let store = &store;
+            async move {
+                let _permit = budget.take(child.descriptor.size).await;
+                store.child(&child.descriptor).await?;
+                Ok::<_, StoreError>(child.descriptor)
+            }
+        });
+        for descriptor in try_join_all(checked).await? {
+            let image = DigestReference::new(image.repository().clone(), descriptor.digest);
             images.push(PinnedImage {
-                given,
+                given: image.to_string(),
                 image,
                 descriptor,
             });
         }
-    };
-    add(
-        reference.to_string(),
-        fetched.reference.clone(),
-        fetched.descriptor.clone(),
-    );
-    // Children of children too: an index may list indexes.
-    let mut pending = vec![fetched.document];
-    let mut seen = 0;
-    while let Some(document) = pending.pop() {
-        let Document::Index(index) = document else {
-            continue;
-        };
-        if !recursive {
-            continue;
-        }
-        for child in &index.manifests {
-            seen += 1;
-            if seen > MAX_CHILDREN {
-                return Err(RegistryError::TooMany {
-                    what: "children of an index",
-                    limit: MAX_CHILDREN,
-                });
-            }
-            let fetched = registry.manifest(&repository, child).await?;
-            add(
-                fetched.reference.to_string(),
-                fetched.reference.clone(),
-                fetched.descriptor.clone(),
-            );
-            pending.push(fetched.document);
-        }
     }
-    Ok(())
+    Ok(images)
 }

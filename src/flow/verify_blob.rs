@@ -8,6 +8,7 @@ use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::rules::RuleError;
 use crate::flow::sign_blob::{BlobError, BlobSource};
 use crate::format::bundle::{Bundle, BundleError, KeyMaterial};
+use crate::format::legacy::{LegacyError, LocalBundle};
 use crate::format::limits;
 use crate::host::files::{FileError, read_bounded};
 use crate::trust::TrustedRoot;
@@ -42,6 +43,14 @@ pub enum VerifyBlobError {
         /// Why.
         error: BundleError,
     },
+    /// The older JSON bundle breaks its format.
+    #[error("{path}: {error}")]
+    Legacy {
+        /// The bundle's file.
+        path: String,
+        /// Why.
+        error: LegacyError,
+    },
     /// The bundle was judged and refused.
     #[error("{0}")]
     Refused(#[from] VerifyError),
@@ -60,6 +69,7 @@ impl Diagnostic for VerifyBlobError {
             VerifyBlobError::File(error) => error.code(),
             VerifyBlobError::NoBundle { .. } => "no-signature",
             VerifyBlobError::Bundle { error, .. } => error.code(),
+            VerifyBlobError::Legacy { error, .. } => error.code(),
             VerifyBlobError::Refused(error) => error.code(),
             VerifyBlobError::NoRule(error) => error.code(),
             VerifyBlobError::Rule(error) => error.code(),
@@ -72,6 +82,7 @@ impl Diagnostic for VerifyBlobError {
             VerifyBlobError::File(error) => error.exit(),
             VerifyBlobError::NoBundle { .. } => Exit::NoSignature,
             VerifyBlobError::Bundle { error, .. } => error.exit(),
+            VerifyBlobError::Legacy { error, .. } => error.exit(),
             VerifyBlobError::Refused(error) => error.exit(),
             VerifyBlobError::NoRule(error) => error.exit(),
             VerifyBlobError::Rule(error) => error.exit(),
@@ -87,6 +98,7 @@ impl Diagnostic for VerifyBlobError {
                 .map(|path| ("looked for", path.display().to_string()))
                 .collect(),
             VerifyBlobError::Bundle { error, .. } => error.details(),
+            VerifyBlobError::Legacy { error, .. } => error.details(),
             VerifyBlobError::Refused(error) => error.details(),
             VerifyBlobError::NoRule(error) => error.details(),
             VerifyBlobError::Rule(error) => error.details(),
@@ -99,6 +111,7 @@ impl Diagnostic for VerifyBlobError {
             VerifyBlobError::File(error) => error.hint(),
             VerifyBlobError::NoBundle { .. } => Some("name the bundle with --bundle".to_owned()),
             VerifyBlobError::Bundle { error, .. } => error.hint(),
+            VerifyBlobError::Legacy { error, .. } => error.hint(),
             VerifyBlobError::Refused(error) => error.hint(),
             VerifyBlobError::NoRule(error) => error.hint(),
             VerifyBlobError::Rule(error) => error.hint(),
@@ -151,13 +164,30 @@ pub fn find_bundle(blob: &BlobSource, named: Option<&Path>) -> Result<PathBuf, V
     })
 }
 
-/// Reads a bundle from a file.
+/// Reads a bundle from a file; also one of the form that cosign wrote before.
 ///
 /// # Errors
 /// [`VerifyBlobError::File`] and [`VerifyBlobError::Bundle`].
 pub fn read_bundle(path: &Path) -> Result<(Bundle, Digest), VerifyBlobError> {
-    let json = read_bounded(path, limits::BUNDLE_LEN as u64)?;
-    let bundle = Bundle::parse(&json).map_err(|error| VerifyBlobError::Bundle {
+    read_bundle_bounded(path, limits::BUNDLE_LEN as u64)
+}
+
+/// Reads a bundle of at most `limit` bytes.
+///
+/// # Errors
+/// As [`read_bundle`].
+pub fn read_bundle_bounded(path: &Path, limit: u64) -> Result<(Bundle, Digest), VerifyBlobError> {
+    let json = read_bounded(path, limit)?;
+    if LocalBundle::is_one(&json) {
+        let older = LocalBundle::parse(&json).and_then(LocalBundle::bundle);
+        let bundle = older.map_err(|error| VerifyBlobError::Legacy {
+            path: path.display().to_string(),
+            error,
+        })?;
+        return Ok((bundle, Digest::sha256(&json)));
+    }
+    let parsed = Bundle::parse_bounded(&json, json.len());
+    let bundle = parsed.map_err(|error| VerifyBlobError::Bundle {
         path: path.display().to_string(),
         error,
     })?;
@@ -176,7 +206,22 @@ pub fn verify_blob(
     policy: &Policy,
     explanation: Option<&mut Option<Explanation>>,
 ) -> Result<VerifiedBlob, VerifyBlobError> {
-    let (bundle, bundle_digest) = read_bundle(bundle_path)?;
+    let read = read_bundle(bundle_path)?;
+    judge_blob(blob, bundle_path, &read, trust, policy, explanation)
+}
+
+/// Verifies a file against a bundle that has been read, see [`verify_blob`].
+///
+/// # Errors
+/// [`VerifyBlobError`].
+pub fn judge_blob(
+    blob: &BlobSource,
+    bundle_path: &Path,
+    (bundle, bundle_digest): &(Bundle, Digest),
+    trust: &TrustedRoot,
+    policy: &Policy,
+    explanation: Option<&mut Option<Explanation>>,
+) -> Result<VerifiedBlob, VerifyBlobError> {
     let kind = match (&bundle.key_material, policy.signer()) {
         (KeyMaterial::Certificate(leaf), _) => leaf.public_key().kind(),
         (KeyMaterial::PublicKey { .. }, ExpectedSigner::Key(key)) => key.kind(),
@@ -189,9 +234,9 @@ pub fn verify_blob(
     })?;
     let verifier = Verifier::new(trust);
     let verified = match explanation {
-        None => verifier.verify(&bundle, &artifact, policy),
+        None => verifier.verify(bundle, &artifact, policy),
         Some(told) => {
-            let (verified, explanation) = verifier.explain(&bundle, &artifact, policy);
+            let (verified, explanation) = verifier.explain(bundle, &artifact, policy);
             *told = Some(explanation);
             verified
         }
@@ -199,7 +244,7 @@ pub fn verify_blob(
     Ok(VerifiedBlob {
         digests,
         bundle_path: bundle_path.to_owned(),
-        bundle: bundle_digest,
+        bundle: *bundle_digest,
         verified,
     })
 }

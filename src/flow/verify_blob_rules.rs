@@ -8,7 +8,7 @@ use crate::flow::rules::{
     Judged, MetBy, Reason, RuleError, RuleJudgement, RuleVerdict, Summary, judge,
 };
 use crate::flow::sign_blob::BlobSource;
-use crate::flow::verify_blob::{VerifyBlobError, find_bundle, read_bundle};
+use crate::flow::verify_blob::{VerifyBlobError, find_bundle, read_bundle_bounded};
 use crate::format::bundle::{Bundle, KeyMaterial};
 use crate::trust::TrustedRoot;
 use crate::verify::glob::{FileName, NAMELESS};
@@ -51,6 +51,8 @@ pub struct BlobRequest<'a> {
     pub trust: &'a TrustedRoot,
     /// Whether every check is to be told.
     pub explain: bool,
+    /// Bytes of a bundle that are read, at most.
+    pub limit: u64,
 }
 
 /// Returns the name that rules are about; what is read from standard input, or given as a digest, has none.
@@ -81,7 +83,7 @@ pub fn verify_blob_by_rules(
         _ => Vec::new(),
     };
     for path in bundles.iter().chain(&beside) {
-        let (bundle, digest) = read_bundle(path)?;
+        let (bundle, digest) = read_bundle_bounded(path, request.limit)?;
         read.push((path.clone(), bundle, digest));
     }
     let digests = blob.digests(&hashes(&read, &required))?;

@@ -10,7 +10,7 @@ use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::discover::{
     Budget, FindError, Found, FoundBundle, StoredForm, discover, discover_legacy, discover_wanted,
 };
-use crate::flow::event::{Event, Reporter};
+use crate::flow::event::{Event, Reporter, Stage};
 use crate::flow::image_tree::{self, PlatformFilter};
 use crate::flow::rules::{
     Judged, MetBy, OtherRule, Reason, RuleError, RuleJudgement, RuleVerdict, Summary, Unmet, judge,
@@ -266,6 +266,7 @@ pub async fn verify_images(
         let verdicts = judge.reference(registry, image).await;
         let is_refused = usize::from(verdicts.iter().any(|verdict| verdict.error.is_some()));
         report(Event::Progress {
+            stage: Stage::Judged,
             done: done.fetch_add(1, Ordering::Relaxed) + 1,
             total: images.len(),
             refused: refused.fetch_add(is_refused, Ordering::Relaxed) + is_refused,

@@ -49,7 +49,7 @@ pub enum BundleError {
         /// Parser's message with line and column.
         reason: String,
     },
-    /// Larger than [`limits::BUNDLE_LEN`].
+    /// Larger than is read: [`limits::BUNDLE_LEN`], unless another bound was asked for.
     #[error("bundle has {found} bytes, at most {limit} are read")]
     TooLarge {
         /// Size found.
@@ -87,6 +87,13 @@ impl Diagnostic for BundleError {
 
     fn exit(&self) -> Exit {
         Exit::Malformed
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            BundleError::TooLarge { .. } => Some(limits::TO_RAISE.to_owned()),
+            _ => None,
+        }
     }
 }
 
@@ -233,10 +240,18 @@ impl Bundle {
     /// # Errors
     /// [`BundleError`].
     pub fn parse(json: &[u8]) -> Result<Self, BundleError> {
-        if json.len() > limits::BUNDLE_LEN {
+        Bundle::parse_bounded(json, limits::BUNDLE_LEN)
+    }
+
+    /// Parses a bundle likewise, of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// [`BundleError`].
+    pub fn parse_bounded(json: &[u8], limit: usize) -> Result<Self, BundleError> {
+        if json.len() > limit {
             return Err(BundleError::TooLarge {
                 found: json.len(),
-                limit: limits::BUNDLE_LEN,
+                limit,
             });
         }
         const ARRAYS: [&str; 5] = [
@@ -333,7 +348,7 @@ fn content(
             }
             Ok(Content::DsseEnvelope(Envelope {
                 payload_type: envelope.payload_type,
-                payload: envelope.payload.0,
+                payload: envelope.payload.0.into(),
                 signature: signature.sig.0,
                 keyid: signature.keyid,
             }))

@@ -1,5 +1,7 @@
 //! DSSE envelopes: what a signature over an in-toto statement covers (spec 07 §3).
 
+use bytes::Bytes;
+
 use crate::crypto::{Digest, HashAlgorithm, Hasher};
 
 /// Payload type of in-toto statements.
@@ -14,8 +16,8 @@ pub const PRE_AUTH_PREFIX: &[u8] = b"DSSEv1 ";
 pub struct Envelope {
     /// Type of the payload, part of what is signed.
     pub payload_type: String,
-    /// The payload's exact bytes.
-    pub payload: Vec<u8>,
+    /// The payload's exact bytes; shared, since an attestation may have many.
+    pub payload: Bytes,
     /// The signature's bytes.
     pub signature: Vec<u8>,
     /// Key hint; empty for keyless signatures.

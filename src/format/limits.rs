@@ -1,7 +1,14 @@
 //! Bounds on everything that is read from outside, each with its source.
 
-/// A bundle, in bytes (spec 01 §8). An attestation with a large predicate needs more; not yet settable.
+/// A bundle, in bytes (spec 01 §8). An attestation with a large predicate needs more, see [`TO_RAISE`].
 pub const BUNDLE_LEN: usize = 8 * 1024 * 1024;
+/// How to allow larger bundles.
+pub const TO_RAISE: &str = "pass --max-attachment-size to allow more, such as 200MB";
+/// A request to add an entry to a Rekor v1 log, in bytes: what the log's own deployment files set. A v1 log
+/// takes the whole envelope; a v2 log takes its digest, and has no such bound.
+pub const REKOR_V1_REQUEST_LEN: usize = 32_792_576;
+/// A Rego policy, in bytes: some thousand rules.
+pub const REGO_LEN: usize = 1024 * 1024;
 /// Members of one object of a message; the widest has seven.
 pub const MEMBERS: usize = 1024;
 /// Transparency log entries in one bundle (what sigstore-go allows).
@@ -28,6 +35,20 @@ pub const TRUST_FILE_LEN: usize = 4 * 1024 * 1024;
 pub const TRUST_INSTANCES: usize = 256;
 /// A trust policy file, in bytes: some thousand rules.
 pub const POLICY_LEN: usize = 1024 * 1024;
+/// A file that names images, in bytes: the pods of a cluster with a thousand of them.
+pub const IMAGE_LIST_LEN: usize = 8 * 1024 * 1024;
+/// Images of one run, from all its files and arguments.
+pub const LISTED_IMAGES: usize = 10_000;
+/// Values in one document of such a file; a pod has about 300.
+pub const IMAGE_LIST_VALUES: usize = 400_000;
+/// Values that are visited in such a file, where an alias is a visit to what it stands for.
+pub const IMAGE_LIST_VISITS: usize = 2_000_000;
+/// Nesting of a document that names images; a pod of a list in a template stays below 20.
+pub const IMAGE_LIST_DEPTH: usize = 64;
+/// Arguments of a Dockerfile before its first stage.
+pub const IMAGE_LIST_ARGUMENTS: usize = 1024;
+/// An image's name as a file has it, in bytes; a reference has at most 255 + 128 + 136 and its registry.
+pub const IMAGE_NAME_LEN: usize = 1024;
 /// An RFC 3161 token, in bytes; real ones have 700 to 6000.
 pub const TIMESTAMP_LEN: usize = 64 * 1024;
 /// An identity token, in bytes; the largest CI tokens have about 3 KiB.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::limits;
 use super::protojson::{Bounded, UniqueMap, check_shape, null_as_default};
@@ -10,9 +11,13 @@ use crate::crypto::{Digest, HashAlgorithm};
 
 /// Statement type written here.
 pub const STATEMENT_V1: &str = "https://in-toto.io/Statement/v1";
-const STATEMENT_V01: &str = "https://in-toto.io/Statement/v0.1";
+/// Statement type that cosign writes.
+pub const STATEMENT_V01: &str = "https://in-toto.io/Statement/v0.1";
 /// Predicate type of an image signature: this, and nothing else, says "signed".
 pub const COSIGN_SIGN_V1: &str = "https://sigstore.dev/cosign/sign/v1";
+/// Predicate type of SPDX documents, the only one whose predicate may be text instead of an object: cosign
+/// writes SPDX in its tag-value form as one JSON string.
+pub const SPDX_DOCUMENT: &str = "https://spdx.dev/Document";
 
 /// Why a statement was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,14 +58,14 @@ pub struct Statement {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Wire {
+struct Wire<'a> {
     #[serde(rename = "_type")]
     statement_type: String,
     #[serde(default, deserialize_with = "null_as_default")]
     subject: Bounded<WireSubject, { limits::SUBJECTS }>,
     predicate_type: String,
-    #[serde(default, rename = "predicate")]
-    _predicate: Option<std::collections::HashMap<String, serde::de::IgnoredAny>>,
+    #[serde(default, borrow)]
+    predicate: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -80,7 +85,7 @@ impl Statement {
     /// # Errors
     /// [`StatementError`].
     pub fn parse(payload: &[u8]) -> Result<Self, StatementError> {
-        let wire: Wire = check_shape(
+        let wire: Wire<'_> = check_shape(
             payload,
             &["subject"],
             Some(&["_type", "predicateType", "name", "digest"]),
@@ -92,6 +97,14 @@ impl Statement {
         if wire.statement_type != STATEMENT_V1 && wire.statement_type != STATEMENT_V01 {
             let found = wire.statement_type.chars().take(120).collect();
             return Err(StatementError::UnsupportedType { found });
+        }
+        let predicate = wire.predicate.map(RawValue::get);
+        let is_text = wire.predicate_type == SPDX_DOCUMENT
+            && predicate.is_some_and(|predicate| predicate.starts_with('"'));
+        if predicate.is_some_and(|predicate| !predicate.starts_with('{')) && !is_text {
+            return Err(StatementError::Malformed {
+                reason: "predicate is not an object".to_owned(),
+            });
         }
         let subjects = wire.subject.0.into_iter().map(|subject| Subject {
             name: subject.name,
@@ -127,6 +140,45 @@ impl Statement {
             .iter()
             .any(|digest| self.subjects_with(digest).next().is_some())
     }
+}
+
+/// Returns the predicate of a statement, byte for byte as it was signed; `None` where there is none. The
+/// payload has been parsed before, see [`Statement::parse`].
+pub fn raw_predicate(payload: &[u8]) -> Option<&str> {
+    #[derive(Deserialize)]
+    struct Predicate<'a> {
+        #[serde(default, borrow)]
+        predicate: Option<&'a RawValue>,
+    }
+    let read: Predicate<'_> = serde_json::from_slice(payload).ok()?;
+    read.predicate.map(RawValue::get)
+}
+
+/// Writes a statement of version 1 about subjects, each with its name and one digest. The predicate is a
+/// JSON value and stands in the statement as it is, byte for byte.
+pub fn encode(subjects: &[(String, Digest)], predicate_type: &str, predicate: &str) -> Vec<u8> {
+    let text = |text: &str| serde_json::to_string(text).expect("text always serialises");
+    let subjects: Vec<String> = subjects
+        .iter()
+        .map(|(name, digest)| {
+            format!(
+                r#"{{"name":{},"digest":{{"{}":"{}"}}}}"#,
+                text(name),
+                digest.algorithm().name(),
+                digest.hex()
+            )
+        })
+        .collect();
+    let mut payload = format!(
+        r#"{{"_type":"{STATEMENT_V1}","subject":[{}],"predicateType":{},"predicate":"#,
+        subjects.join(","),
+        text(predicate_type)
+    )
+    .into_bytes();
+    payload.reserve_exact(predicate.len() + 1);
+    payload.extend_from_slice(predicate.as_bytes());
+    payload.push(b'}');
+    payload
 }
 
 /// Reads `sha256: <hex>`: whole, any case (spec 07 §5 I).
@@ -219,6 +271,38 @@ mod tests {
         assert!(Statement::parse(twice.as_bytes()).is_err());
         assert!(Statement::parse(b"[]").is_err());
         assert!(Statement::parse(b"null").is_err());
+    }
+
+    #[test]
+    fn a_predicate_is_written_and_read_byte_for_byte() {
+        let predicate = "{ \"b\" : 1.0e2,\n\"a\":\"\\u00e9\", \"n\": 12345678901234567890123 }";
+        let subjects = [
+            ("a \"b\"".to_owned(), Digest::sha256(b"a")),
+            ("c".to_owned(), Digest::sha256(b"c")),
+        ];
+        let payload = encode(&subjects, "https://x.test/\"y", predicate);
+        assert_eq!(raw_predicate(&payload), Some(predicate));
+        let statement = Statement::parse(&payload).unwrap();
+        assert_eq!(statement.predicate_type, "https://x.test/\"y");
+        assert_eq!(statement.subjects[0].name, "a \"b\"");
+        assert!(statement.names_any(&[Digest::sha256(b"c")]));
+        assert_eq!(raw_predicate(b"{}"), None);
+        assert_eq!(raw_predicate(br#"{"predicate":null}"#), None);
+    }
+
+    #[test]
+    fn a_predicate_is_an_object_and_only_spdx_may_be_text() {
+        let parse = |kind: &str, predicate: &str| {
+            let payload = encode(&[], kind, predicate);
+            Statement::parse(&payload).map(|_| ())
+        };
+        assert!(parse("x", "{}").is_ok());
+        assert!(parse("x", "null").is_ok());
+        for other in ["\"text\"", "[]", "1", "true"] {
+            assert!(parse("x", other).is_err(), "{other}");
+        }
+        assert!(parse(SPDX_DOCUMENT, "\"SPDXVersion: SPDX-2.3\"").is_ok());
+        assert!(parse(SPDX_DOCUMENT, "[]").is_err());
     }
 
     #[test]

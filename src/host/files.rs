@@ -3,6 +3,8 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use crate::crypto::{Digest, HashAlgorithm, Hasher};
 use crate::diagnostic::{Diagnostic, Exit};
@@ -25,6 +27,14 @@ pub enum FileError {
         path: String,
         /// Bound in bytes.
         limit: u64,
+    },
+    /// Whoever writes to it did not end.
+    #[error("{path} did not end within {seconds} s")]
+    TooSlow {
+        /// The file; `-` is standard input.
+        path: String,
+        /// How long it was waited for.
+        seconds: u64,
     },
     /// It is there already.
     #[error("{path} exists already")]
@@ -50,6 +60,7 @@ impl Diagnostic for FileError {
             }
             FileError::Read { .. } => "file-unreadable",
             FileError::TooLarge { .. } => "file-too-large",
+            FileError::TooSlow { .. } => "file-too-slow",
             FileError::Exists { .. } => "file-exists",
             FileError::Write { .. } => "file-unwritable",
         }
@@ -108,6 +119,32 @@ pub fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
         });
     }
     Ok(bytes)
+}
+
+/// Reads likewise, and waits no longer than `patience` for standard input, a pipe, or anything else that is no
+/// regular file.
+///
+/// # Errors
+/// [`FileError::Read`], [`FileError::TooLarge`] and [`FileError::TooSlow`].
+pub fn read_bounded_within(
+    path: &Path,
+    limit: u64,
+    patience: Duration,
+) -> Result<Vec<u8>, FileError> {
+    let is_stdin = path == Path::new("-");
+    if !is_stdin && fs::metadata(path).is_ok_and(|metadata| metadata.is_file()) {
+        return read_bounded(path, limit);
+    }
+    // Neither opening nor reading can be called off, so that a thread of its own is left to it.
+    let (sender, receiver) = mpsc::channel();
+    let owned = path.to_owned();
+    std::thread::spawn(move || sender.send(read_bounded(&owned, limit)));
+    receiver.recv_timeout(patience).unwrap_or_else(|_| {
+        Err(FileError::TooSlow {
+            path: path.display().to_string(),
+            seconds: patience.as_secs(),
+        })
+    })
 }
 
 /// Bytes read at a time while hashing: large enough that calls do not count, small enough for the cache.
@@ -313,10 +350,37 @@ mod tests {
             read_bounded(&dir.path().join("no"), 9).unwrap_err().code(),
             "file-not-found"
         );
+        let within = |limit| read_bounded_within(&path, limit, Duration::ZERO);
+        assert_eq!(within(100).unwrap().len(), 100);
+        assert_eq!(within(99).unwrap_err().code(), "file-too-large");
         let hashed = digest(&path, &[HashAlgorithm::Sha256, HashAlgorithm::Sha512]).unwrap();
         assert_eq!(hashed.head, [7; HEAD]);
         let found = hashed.digests;
         assert_eq!(found[0], Digest::sha256(&[7; 100]));
         assert_eq!(found[1], HashAlgorithm::Sha512.digest(&[7; 100]));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_is_not_waited_for_without_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let make = |name: &str| {
+            let path = dir.path().join(name);
+            let made = std::process::Command::new("mkfifo").arg(&path).status();
+            assert!(made.unwrap().success());
+            path
+        };
+        // Nobody writes to it, so that even opening it takes for ever.
+        let silent = make("silent");
+        let error = read_bounded_within(&silent, 9, Duration::from_millis(50)).unwrap_err();
+        assert_eq!(error.code(), "file-too-slow");
+        let pipe = make("pipe");
+        let writer = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || fs::write(pipe, "what it says")
+        });
+        let bytes = read_bounded_within(&pipe, 12, Duration::from_secs(60)).unwrap();
+        assert_eq!(bytes, b"what it says");
+        writer.join().unwrap().unwrap();
     }
 }

@@ -5,3 +5,4 @@ pub mod files;
 pub mod hardening;
 pub mod image_layout;
 pub mod registry_auth;
+pub mod terminal;

@@ -2,10 +2,12 @@
 //!
 //! Nothing is read before a registry asks for credentials. A credential is found for one host by
 //! exact comparison, never by prefix or substring; where it may be sent is decided in
-//! `net::registry::auth`. Nothing here writes.
+//! `net::registry::auth`. Only [`store`] writes.
 
+mod edit;
 mod file;
 mod helper;
+pub mod store;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -71,6 +73,17 @@ pub enum RegistryAuthError {
         /// What is wrong with it.
         cause: String,
     },
+    /// The file cannot be written.
+    #[error("registry auth file {} cannot be written", path.display())]
+    Unwritable {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        cause: String,
+    },
+    /// There is no folder for docker's file.
+    #[error("no folder for docker's config.json is known")]
+    NoPlace,
     /// `auth` is not base64 of `user:password`.
     #[error("malformed credentials for {key} in {}", path.display())]
     Entry {
@@ -107,6 +120,8 @@ impl Diagnostic for RegistryAuthError {
     fn code(&self) -> &'static str {
         match self {
             RegistryAuthError::File { .. } => "registry-auth-file-unreadable",
+            RegistryAuthError::Unwritable { .. } => "registry-auth-file-unwritable",
+            RegistryAuthError::NoPlace => "registry-auth-file-nowhere",
             RegistryAuthError::Entry { .. } => "registry-auth-entry-malformed",
             RegistryAuthError::HelperName { .. } => "credential-helper-name-refused",
             RegistryAuthError::Helper { .. } => "credential-helper-failed",
@@ -117,6 +132,8 @@ impl Diagnostic for RegistryAuthError {
     fn exit(&self) -> Exit {
         match self {
             RegistryAuthError::File { .. }
+            | RegistryAuthError::Unwritable { .. }
+            | RegistryAuthError::NoPlace
             | RegistryAuthError::Entry { .. }
             | RegistryAuthError::HelperName { .. } => Exit::File,
             RegistryAuthError::Helper { .. } | RegistryAuthError::HelperTimedOut { .. } => {
@@ -127,7 +144,9 @@ impl Diagnostic for RegistryAuthError {
 
     fn details(&self) -> Vec<(&'static str, String)> {
         match self {
-            RegistryAuthError::File { cause, .. } | RegistryAuthError::Helper { cause, .. } => {
+            RegistryAuthError::File { cause, .. }
+            | RegistryAuthError::Unwritable { cause, .. }
+            | RegistryAuthError::Helper { cause, .. } => {
                 vec![("cause", cause.clone())]
             }
             _ => Vec::new(),
@@ -136,6 +155,7 @@ impl Diagnostic for RegistryAuthError {
 
     fn hint(&self) -> Option<String> {
         match self {
+            RegistryAuthError::NoPlace => Some("set HOME or DOCKER_CONFIG".to_owned()),
             RegistryAuthError::HelperName { .. } => {
                 Some("a helper name has letters, digits, - and _ only".to_owned())
             }
@@ -176,17 +196,8 @@ impl RegistryAuth {
     /// `$DOCKER_CONFIG/config.json` or `~/.docker/config.json`, `$REGISTRY_AUTH_FILE`,
     /// `$XDG_RUNTIME_DIR/containers/auth.json`. Only the variables are read now.
     pub fn from_environment() -> Self {
-        let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-        let docker = variable("DOCKER_CONFIG").map(PathBuf::from).or_else(|| {
-            Some(std::env::home_dir()?.join(".docker")).filter(|path| path.is_absolute())
-        });
-        let paths = [
-            docker.map(|folder| folder.join("config.json")),
-            variable("REGISTRY_AUTH_FILE").map(PathBuf::from),
-            variable("XDG_RUNTIME_DIR")
-                .map(|folder| PathBuf::from(folder).join("containers/auth.json")),
-        ];
-        RegistryAuth::from_files(paths.into_iter().flatten().collect())
+        let paths = docker_config().into_iter().chain(podman_files()).collect();
+        RegistryAuth::from_files(paths)
     }
 
     /// Uses auth files in this order; files that do not exist are passed over.
@@ -238,7 +249,7 @@ impl RegistryAuth {
         let server = ServerKey::new(registry);
         for file in files {
             for name in file.helpers_for(&server, repository) {
-                let found = helpers.run(name, &server.sent).await?;
+                let found = helpers.get(name, &server.sent).await?;
                 if !found.is_anonymous() {
                     return Ok(found);
                 }
@@ -250,6 +261,24 @@ impl RegistryAuth {
         }
         Ok(Credential::Anonymous)
     }
+}
+
+fn variable(name: &str) -> Option<std::ffi::OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+fn docker_config() -> Option<PathBuf> {
+    let folder = variable("DOCKER_CONFIG")
+        .map(PathBuf::from)
+        .or_else(|| Some(std::env::home_dir()?.join(".docker")).filter(|path| path.is_absolute()));
+    folder.map(|folder| folder.join("config.json"))
+}
+
+fn podman_files() -> impl Iterator<Item = PathBuf> {
+    let named = variable("REGISTRY_AUTH_FILE").map(PathBuf::from);
+    let runtime = variable("XDG_RUNTIME_DIR")
+        .map(|folder| PathBuf::from(folder).join("containers/auth.json"));
+    [named, runtime].into_iter().flatten()
 }
 
 /// How a registry is called in auth files and towards helpers.

@@ -193,6 +193,32 @@ pub async fn add_entry_v2(
         .map_err(|error| reply.bad("a log entry with its proof", &error.to_string()))
 }
 
+/// Looks for the entry that a v1 log has for a proposal; `None` if it has none. The log finds it by the leaf that
+/// the proposal would make, so there is at most one.
+///
+/// # Errors
+/// [`NetError`].
+pub async fn find_entry_v1(
+    http: &HttpClient,
+    base: &Url,
+    proposal: &str,
+) -> Result<Option<TransparencyLogEntry>, NetError> {
+    let query = format!(r#"{{"entries":[{proposal}]}}"#);
+    let url = join(base, "api/v1/log/entries/retrieve");
+    let reply = http.send(post(url, query)).await?.success()?;
+    let found: Vec<HashMap<String, EntryV1>> = reply.json("a list of log entries")?;
+    let mut entries = found.into_iter().flatten().map(|(_, entry)| entry);
+    let (first, second) = (entries.next(), entries.next());
+    let bad = |found: &str| reply.bad("the one entry of a proposal", found);
+    match (first, second) {
+        (None, _) => Ok(None),
+        (Some(_), Some(_)) => Err(bad("several")),
+        (Some(entry), None) => entry_v1(entry)
+            .map(Some)
+            .ok_or_else(|| bad("an entry whose members cannot be read")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

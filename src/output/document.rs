@@ -4,8 +4,10 @@
 use serde_json::{Map, Value, json};
 
 use super::policy;
+use super::summary::Summary;
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::attach::AttachedBundle;
+use crate::flow::image_list::NamedImages;
 use crate::flow::sign_blob::SignedBlob;
 use crate::flow::sign_image::SignedImage;
 use crate::flow::verify_blob::VerifiedBlob;
@@ -30,7 +32,7 @@ pub fn head<const N: usize>(command: &str, exit: Exit, members: [(&str, Value); 
     document.into()
 }
 
-fn result(exit: Exit) -> &'static str {
+pub(super) fn result(exit: Exit) -> &'static str {
     match exit.code() {
         0 => "accepted",
         10..=39 => "refused",
@@ -191,6 +193,8 @@ fn with(mut value: Value, members: &[(&str, Value)]) -> Value {
 pub fn verify_images(
     verdicts: &[ImageVerdict],
     exit: Exit,
+    summary: &Summary,
+    named: &NamedImages,
     accepting: impl Fn(&ImageVerdict) -> Option<String>,
 ) -> Value {
     let images: Vec<Value> = verdicts
@@ -199,11 +203,23 @@ pub fn verify_images(
             let accepting = accepting(verdict);
             with(
                 image_verdict(verdict),
-                &[("acceptingCommand", accepting.into())],
+                &[
+                    ("namedIn", named_in(&verdict.given, named)),
+                    ("acceptingCommand", accepting.into()),
+                ],
             )
         })
         .collect();
-    head("verify", exit, [("images", images.into())])
+    let members = [("images", images.into()), ("summary", summary.json())];
+    head("verify", exit, members)
+}
+
+/// Where a file names an image; null for one that is an argument, or was found in an index.
+fn named_in(given: &str, named: &NamedImages) -> Value {
+    named.origin(given).map_or(
+        Value::Null,
+        |origin| json!({ "file": origin.file, "line": origin.line, "place": origin.place }),
+    )
 }
 
 /// The checks that were made; null where nobody asked to be told.
@@ -273,11 +289,20 @@ fn attached(attached: &Attached) -> Value {
         Attached::ByFallbackTag(written) => {
             json!({ "by": "fallback-tag", "settled": written.settled, "writes": written.writes })
         }
+        Attached::UnderTag(_, written) => {
+            json!({ "by": "legacy-tag", "settled": written.settled, "writes": written.writes })
+        }
     }
 }
 
-/// The document of `keyless sign`.
-pub fn sign_images(images: &[SignedImage], exit: Exit) -> Value {
+/// The document of `keyless sign` and `keyless attest`.
+pub fn sign_images(
+    command: &str,
+    images: &[SignedImage],
+    exit: Exit,
+    summary: &Summary,
+    named: &NamedImages,
+) -> Value {
     let images: Vec<Value> = images
         .iter()
         .map(|signed| {
@@ -289,6 +314,7 @@ pub fn sign_images(images: &[SignedImage], exit: Exit) -> Value {
                 "image": signed.image.given,
                 "reference": signed.image.image.to_string(),
                 "digest": signed.image.image.digest().to_string(),
+                "namedIn": named_in(&signed.image.given, named),
                 "bundleDigest": crate::crypto::Digest::sha256(signed.bundle.json.as_bytes()).to_string(),
                 "signature": verified(&signed.bundle.verified),
                 "attached": how,
@@ -296,7 +322,8 @@ pub fn sign_images(images: &[SignedImage], exit: Exit) -> Value {
             })
         })
         .collect();
-    head("sign", exit, [("images", images.into())])
+    let members = [("images", images.into()), ("summary", summary.json())];
+    head(command, exit, members)
 }
 
 /// The document of `keyless sign-blob`.
@@ -317,8 +344,23 @@ pub fn sign_blobs(blobs: &[SignedBlob]) -> Value {
 
 /// The document of `keyless verify-blob`.
 pub fn verify_blob(blob: &str, verdict: &VerifiedBlob, explanation: Option<&Explanation>) -> Value {
+    let found = verified_blob(blob, verdict, explanation);
+    let members = [
+        ("blobs", vec![found].into()),
+        ("rules", policy::verdicts_json(&[])),
+        ("refused", Vec::<Value>::new().into()),
+    ];
+    head("verify-blob", Exit::Accepted, members)
+}
+
+/// A file that is accepted, as JSON.
+pub(super) fn verified_blob(
+    blob: &str,
+    verdict: &VerifiedBlob,
+    explanation: Option<&Explanation>,
+) -> Value {
     let digests: Vec<String> = verdict.digests.iter().map(ToString::to_string).collect();
-    let found = json!({
+    json!({
         "blob": blob,
         "digests": digests,
         "bundle": verdict.bundle_path.display().to_string(),
@@ -328,13 +370,7 @@ pub fn verify_blob(blob: &str, verdict: &VerifiedBlob, explanation: Option<&Expl
             &[("checks", checks(explanation))],
         ),
         "rules": policy::judgements_json(&[]),
-    });
-    let members = [
-        ("blobs", vec![found].into()),
-        ("rules", policy::verdicts_json(&[])),
-        ("refused", Vec::<Value>::new().into()),
-    ];
-    head("verify-blob", Exit::Accepted, members)
+    })
 }
 
 /// The document of `keyless attach bundle`.

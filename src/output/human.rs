@@ -2,10 +2,10 @@
 
 use super::policy;
 use crate::diagnostic::Diagnostic;
-use crate::flow::Event;
 use crate::flow::discover::StoredForm;
 use crate::flow::rules::Unmet;
 use crate::flow::verify_image::{ImageError, ImageVerdict, Refusal};
+use crate::flow::{Event, Stage};
 use crate::format::certificate_identity::CertificateIdentity;
 use crate::verify::error::{IF_INTENDED, signer_options};
 use crate::verify::{MatchedSigner, VerifiedBundle};
@@ -83,10 +83,24 @@ pub fn event(event: &Event) -> String {
             format!("signed {signatures} payload(s), the key is gone; timestamping and logging")
         }
         Event::Progress {
+            stage,
             done,
             total,
             refused,
-        } => format!("{done} of {total} images, {refused} refused"),
+        } => {
+            let what = match stage {
+                Stage::Judged => "judged",
+                Stage::LookedUp => "looked up",
+                Stage::Logged => "logged",
+                Stage::Attached => "attached",
+            };
+            let failed = match (refused, stage) {
+                (0, _) => String::new(),
+                (count, Stage::Judged) => format!(", {count} not accepted"),
+                (count, _) => format!(", {count} failed"),
+            };
+            format!("{what} {done} of {total}{failed}")
+        }
         Event::Transferring { what, bytes } => {
             format!("transferring {} ({} MB)", plain(what), bytes / 1_000_000)
         }

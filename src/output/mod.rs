@@ -2,11 +2,15 @@
 //! everything else to standard error.
 
 pub mod attached;
+pub mod attest;
 pub mod document;
 pub mod explain;
 pub mod human;
 pub mod inspect;
 pub mod policy;
+pub mod progress;
+pub mod raw;
+pub mod summary;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -110,11 +114,20 @@ impl Output {
 
     /// Adds the JSON document with the warnings so far; nothing in text.
     pub fn document(&mut self, document: &Value) {
+        self.document_with(document, &[]);
+    }
+
+    /// Adds the document likewise, with JSON that was signed in place of its [`raw::raw_member`]s.
+    pub fn document_with(&mut self, document: &Value, raw: &[raw::Raw]) {
         if self.format == Format::Json {
             let mut document = document.clone();
             document["warnings"] = self.warnings.json();
+            let spliced = raw::Spliced {
+                value: &document,
+                raw,
+            };
             let text =
-                serde_json::to_string_pretty(&document).expect("a JSON value always serialises");
+                serde_json::to_string_pretty(&spliced).expect("a JSON value always serialises");
             self.raw(&escaped(&text));
             self.raw("\n");
         }
@@ -163,7 +176,7 @@ pub(crate) fn escaped(json: &str) -> String {
 
 /// Writes a line to standard error; one that is closed is no reason to stop.
 pub fn note(line: impl AsRef<str>) {
-    let _ = writeln!(io::stderr().lock(), "{}", line.as_ref());
+    progress::write_above(line.as_ref());
 }
 
 /// Shows an error: message, facts, what to try.

@@ -28,6 +28,7 @@ use super::clock;
 use super::ct::{self, CtLog, Subject};
 use super::error::SandboxError;
 use super::faults::{Faults, PlainFault};
+use super::fulcio1;
 use super::identity::{Principal, SubjectName};
 use super::keys::EcdsaKey;
 use super::leaf::Leaf;
@@ -39,10 +40,10 @@ const LIFETIME: i64 = 600;
 
 const BAD_TOKEN: &str = "There was an error processing the identity token";
 const BAD_SIGNATURE: &str = "The signature supplied in the request could not be verified";
-const BAD_KEY: &str = "The public key supplied in the request could not be parsed";
+pub(super) const BAD_KEY: &str = "The public key supplied in the request could not be parsed";
 const BAD_CSR: &str = "The certificate signing request could not be parsed";
 const WEAK_KEY: &str = "The public key supplied in the request is insecure";
-const CA_FAILED: &str = "error communicating with CA backend";
+pub(super) const CA_FAILED: &str = "error communicating with CA backend";
 
 /// The service.
 pub(super) struct Fulcio {
@@ -90,12 +91,22 @@ struct RequestedKey {
     content: String,
 }
 
+/// What a request of either interface asks for. A CSR, where there is one, counts before key and proof.
+pub(super) struct Wanted<'a> {
+    pub(super) token: &'a str,
+    /// PEM text or DER.
+    pub(super) key: &'a [u8],
+    pub(super) proof: &'a [u8],
+    pub(super) csr: &'a [u8],
+}
+
 impl Fulcio {
     pub(super) fn router(self: Arc<Self>) -> Router {
         Router::new()
             .route("/api/v2/signingCert", post(signing_cert))
             .route("/api/v2/trustBundle", get(trust_bundle))
             .route("/api/v2/configuration", get(configuration))
+            .route("/api/v1/signingCert", post(fulcio1::signing_cert))
             .route("/api/v1/rootCert", get(root_cert))
             .fallback(reply::grpc_not_found)
             .method_not_allowed_fallback(reply::grpc_no_method)
@@ -112,38 +123,29 @@ impl Fulcio {
     }
 
     /// Authenticates and checks a request. `Err` holds the refusal.
-    fn admit(
+    pub(super) fn admit(
         &self,
-        headers: &HeaderMap,
-        body: &[u8],
+        wanted: &Wanted<'_>,
     ) -> Result<(Principal, PublicKey), (Grpc, String)> {
         let refuse = |message: &str| (Grpc::InvalidArgument, message.to_owned());
-        let request: SigningRequest =
-            serde_json::from_slice(body).map_err(|error| refuse(&error.to_string()))?;
-        let token = match request.credentials.oidc_identity_token {
-            token if !token.is_empty() => token,
-            _ => bearer(headers).unwrap_or_default().to_owned(),
-        };
         let principal = self
             .issuer
-            .authenticate(&token)
+            .authenticate(wanted.token)
             .as_ref()
             .and_then(Principal::from_claims)
             .ok_or_else(|| refuse(BAD_TOKEN))?;
-        let key = if request.certificate_signing_request.is_empty() {
-            let wanted = &request.public_key_request;
-            let key = requested_key(&wanted.public_key.content).ok_or_else(|| refuse(BAD_KEY))?;
+        let key = if wanted.csr.is_empty() {
+            let key = requested_key(wanted.key).ok_or_else(|| refuse(BAD_KEY))?;
             check_strength(&key).ok_or_else(|| refuse(WEAK_KEY))?;
             key.verify(
                 key.kind().artifact_hash(),
                 principal.challenge.as_bytes(),
-                &wanted.proof_of_possession,
+                wanted.proof,
             )
             .map_err(|_| refuse(BAD_SIGNATURE))?;
             key
         } else {
-            let csr =
-                Csr::parse(&request.certificate_signing_request).ok_or_else(|| refuse(BAD_CSR))?;
+            let csr = Csr::parse(wanted.csr).ok_or_else(|| refuse(BAD_CSR))?;
             check_strength(&csr.key).ok_or_else(|| refuse(WEAK_KEY))?;
             csr.key
                 .verify(csr.hash, &csr.info, &csr.signature)
@@ -160,7 +162,7 @@ impl Fulcio {
     }
 
     /// Issues a certificate and enters it in the CT log.
-    fn issue(
+    pub(super) fn issue(
         &self,
         mut principal: Principal,
         key: &PublicKey,
@@ -237,17 +239,17 @@ impl Fulcio {
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(token)
 }
 
 /// Reads the key of the public-key form: PEM text, else DER in a string.
-fn requested_key(content: &str) -> Option<PublicKey> {
-    PublicKey::from_pem(content)
-        .or_else(|_| PublicKey::from_spki_der(content.as_bytes()))
-        .ok()
+fn requested_key(content: &[u8]) -> Option<PublicKey> {
+    let pem = std::str::from_utf8(content).ok();
+    pem.and_then(|text| PublicKey::from_pem(text).ok())
+        .or_else(|| PublicKey::from_spki_der(content).ok())
 }
 
 /// `None` for an RSA key outside 2048 to 4096 bits or with an exponent other than 65537.
@@ -306,7 +308,20 @@ async fn signing_cert(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let (principal, key) = match fulcio.admit(&headers, &body) {
+    let request: SigningRequest = match serde_json::from_slice(&body) {
+        Ok(request) => request,
+        Err(error) => return reply::grpc(Grpc::InvalidArgument, &error.to_string()),
+    };
+    let wanted = Wanted {
+        token: match request.credentials.oidc_identity_token.as_str() {
+            "" => bearer(&headers).unwrap_or_default(),
+            token => token,
+        },
+        key: request.public_key_request.public_key.content.as_bytes(),
+        proof: &request.public_key_request.proof_of_possession,
+        csr: &request.certificate_signing_request,
+    };
+    let (principal, key) = match fulcio.admit(&wanted) {
         Ok(admitted) => admitted,
         Err((code, message)) => return reply::grpc(code, &message),
     };

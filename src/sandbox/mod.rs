@@ -14,6 +14,7 @@ mod ct;
 mod error;
 mod faults;
 mod fulcio;
+mod fulcio1;
 mod gate;
 mod identity;
 mod keys;

@@ -22,6 +22,7 @@ use axum::routing::any;
 use crate::crypto::Digest;
 use access::Tokens;
 use disk::Disk;
+pub use handlers::{HANDLERS, Handler};
 use store::Store;
 
 /// Requests kept in the log; older ones are dropped.
@@ -153,6 +154,7 @@ pub struct SandboxRegistry {
     tokens: Mutex<Tokens>,
     faults: Mutex<RegistryFaults>,
     log: Mutex<VecDeque<RegistryRequest>>,
+    without: Mutex<Vec<Handler>>,
 }
 
 impl SandboxRegistry {
@@ -174,6 +176,7 @@ impl SandboxRegistry {
             tokens: Mutex::default(),
             faults: Mutex::default(),
             log: Mutex::default(),
+            without: Mutex::default(),
         }))
     }
 
@@ -189,6 +192,11 @@ impl SandboxRegistry {
     /// Switches faults.
     pub fn set_faults(&self, faults: RegistryFaults) {
         *lock(&self.faults) = faults;
+    }
+
+    /// Takes a handler out, so that a test can show what needs it. No option of the program does so.
+    pub fn take_out(&self, handler: Handler) {
+        lock(&self.without).push(handler);
     }
 
     /// Returns the requests so far, in order.

@@ -102,6 +102,20 @@ struct Proposed {
     verifiers: Vec<String>,
 }
 
+/// `intoto` 0.0.1, which cosign 2 proposes when it is asked for `intoto`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Intoto {
+    content: Option<IntotoContent>,
+    public_key: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct IntotoContent {
+    envelope: Option<String>,
+    hash: Option<Hash>,
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Envelope {
@@ -109,6 +123,13 @@ struct Envelope {
     payload_type: String,
     #[serde(default)]
     signatures: Vec<EnvelopeSignature>,
+}
+
+impl Envelope {
+    fn payload(&self) -> Result<Vec<u8>, Refusal> {
+        let malformed = "could not verify envelope: the payload is not base64";
+        decode_base64(&self.payload).map_or_else(|| entry(malformed), Ok)
+    }
 }
 
 #[derive(Deserialize)]
@@ -138,7 +159,8 @@ pub(super) fn canonicalize(proposal: &[u8]) -> Result<Vec<u8>, Refusal> {
     let body = match (kind.as_str(), version.as_str()) {
         ("hashedrekord", "0.0.1") => hashedrekord(read(spec)?)?,
         ("dsse", "0.0.1") => dsse(read(spec)?)?,
-        ("hashedrekord" | "dsse", _) => {
+        ("intoto", "0.0.1") => intoto(read(spec)?)?,
+        ("hashedrekord" | "dsse" | "intoto", _) => {
             return entry(format!(
                 "{kind} implementation for version '{version}' not found: \
                  unable to locate entry for version {version}"
@@ -230,9 +252,7 @@ fn dsse(spec: Dsse) -> Result<Value, Refusal> {
             "more than {MAX_SIGNATURES} signatures or verifiers"
         ));
     }
-    let Some(payload) = decode_base64(&envelope.payload) else {
-        return entry("could not verify envelope: the payload is not base64");
-    };
+    let payload = envelope.payload()?;
     let mut verifiers = Vec::new();
     for verifier in &proposed.verifiers {
         let Some(pem) = decode_base64(verifier) else {
@@ -262,8 +282,6 @@ fn dsse(spec: Dsse) -> Result<Value, Refusal> {
         .into_iter()
         .map(|(signature, verifier)| json!({ "signature": signature, "verifier": verifier }))
         .collect();
-    let sha256 =
-        |bytes: &[u8]| json!({ "algorithm": "sha256", "value": Digest::sha256(bytes).hex() });
     Ok(json!({
         "apiVersion": "0.0.1",
         "kind": "dsse",
@@ -273,6 +291,53 @@ fn dsse(spec: Dsse) -> Result<Value, Refusal> {
             "signatures": signatures,
         },
     }))
+}
+
+/// Logs an envelope by its digest; the signature is checked, but not kept in the body.
+fn intoto(spec: Intoto) -> Result<Value, Refusal> {
+    let Some(content) = spec.content else {
+        return entry("missing content");
+    };
+    let Some(envelope_json) = content.envelope.filter(|text| !text.is_empty()) else {
+        return entry("missing envelope");
+    };
+    let key = spec.public_key.as_deref().and_then(decode_base64);
+    let Some(key) = key else {
+        return entry("missing or malformed public key");
+    };
+    let verifier = Verifiers::from_pem(&key)?;
+    let envelope: Envelope =
+        serde_json::from_str(&envelope_json).or_else(|error| entry(error.to_string()))?;
+    let payload = envelope.payload()?;
+    let message = PreAuthEncoding::new(&envelope.payload_type, &payload).to_bytes();
+    let hash = verifier.key.kind().artifact_hash();
+    let signed = envelope.signatures.iter().any(|signature| {
+        let bytes = decode_base64(&signature.sig).unwrap_or_default();
+        verifier.key.verify(hash, &message, &bytes).is_ok()
+    });
+    if !signed {
+        return entry("could not verify envelope");
+    }
+    let digest = Digest::sha256(envelope_json.as_bytes()).hex();
+    let differs = |hash: &Hash| hash.algorithm != "sha256" || hash.value != digest;
+    if content.hash.as_ref().is_some_and(differs) {
+        return entry("invalid value for hash");
+    }
+    Ok(json!({
+        "apiVersion": "0.0.1",
+        "kind": "intoto",
+        "spec": {
+            "content": {
+                "hash": sha256(envelope_json.as_bytes()),
+                "payloadHash": sha256(&payload),
+            },
+            "publicKey": encode_base64(verifier.pem.as_bytes()),
+        },
+    }))
+}
+
+fn sha256(bytes: &[u8]) -> Value {
+    json!({ "algorithm": "sha256", "value": Digest::sha256(bytes).hex() })
 }
 
 /// A key and the PEM it is logged with: blocks re-encoded, 64 columns, a final newline.
@@ -324,6 +389,7 @@ pub(super) fn altered(body: &[u8]) -> Vec<u8> {
     for pointer in [
         "/spec/data/hash/value",
         "/spec/payloadHash/value",
+        "/spec/content/payloadHash/value",
         "/spec/hashedRekordV002/data/digest",
     ] {
         if let Some(Value::String(digest)) = value.pointer_mut(pointer) {
@@ -354,6 +420,7 @@ mod tests {
             "attest",
             "legacy-sign",
             "legacy-attest",
+            "intoto-attest",
         ] {
             let body = canonicalize(&capture(&format!("rekor1.{kind}.req.json"))).unwrap();
             let answer: Value =
@@ -369,6 +436,7 @@ mod tests {
         let text = |name: &str| String::from_utf8(capture(name)).unwrap();
         let blob = text("rekor1.blob.req.json");
         let image = text("rekor1.dsse-image.req.json");
+        let intoto = text("rekor1.intoto-attest.req.json");
         let cases = [
             ("{}".to_owned(), "kind in body is required"),
             (
@@ -395,6 +463,18 @@ mod tests {
             (
                 image.replace("eyJfdHlw", "eyKfdHlw"),
                 "could not verify envelope: accepted signatures do not match threshold, Found: 0, Expected 1",
+            ),
+            (
+                intoto.replace("eyJfdHlw", "eyKfdHlw"),
+                "could not verify envelope",
+            ),
+            (
+                intoto.replace("\"value\":\"e8a5bbe9", "\"value\":\"e8a5bbe8"),
+                "invalid value for hash",
+            ),
+            (
+                intoto.replace("publicKey", "publikKey"),
+                "missing or malformed public key",
             ),
             (
                 image.replace("\"signatures\":null", "\"signatures\":[{}]"),

@@ -64,6 +64,14 @@ pub enum VerifyError {
         /// Value found.
         found: Option<String>,
     },
+    /// The predicate does not say what it must.
+    #[error("the predicate does not say what is asked for")]
+    PredicateRefused {
+        /// The requirement as given, or the name of the policy.
+        check: String,
+        /// What was found instead.
+        found: String,
+    },
     /// Signed with a key, where an identity is asked for.
     #[error("bundle has a public key hint and no certificate")]
     NoCertificate,
@@ -267,6 +275,7 @@ impl Diagnostic for VerifyError {
             VerifyError::SimpleSigning(_) => "simple-signing-malformed",
             VerifyError::NotASignature { .. } => "not-a-signature",
             VerifyError::AnnotationMismatch { .. } => "annotation-mismatch",
+            VerifyError::PredicateRefused { .. } => "predicate-refused",
             VerifyError::NoCertificate => "no-certificate",
             VerifyError::CertificateNotKey => "certificate-not-key",
             VerifyError::Identity(_) => "certificate-identity-malformed",
@@ -321,6 +330,7 @@ impl Diagnostic for VerifyError {
             | VerifyError::SimpleSigning(_) => Exit::Malformed,
             VerifyError::NotASignature { .. } => Exit::NoSignature,
             VerifyError::AnnotationMismatch { .. }
+            | VerifyError::PredicateRefused { .. }
             | VerifyError::IdentityMismatch { .. }
             | VerifyError::ClaimMismatch { .. } => Exit::IdentityMismatch,
             VerifyError::NoCertificate => Exit::NoCertificate,
@@ -372,6 +382,9 @@ impl Diagnostic for VerifyError {
                         .unwrap_or_else(|| "no such annotation".to_owned()),
                 ),
             ],
+            VerifyError::PredicateRefused { check, found } => {
+                vec![("expected", check.clone()), ("found", found.clone())]
+            }
             VerifyError::ClaimMismatch {
                 expected, found, ..
             } => vec![

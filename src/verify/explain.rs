@@ -162,6 +162,9 @@ pub const CONTENT: Step = step("content", "what was signed", "policy");
 /// Who signed is who is asked for.
 pub const SIGNER: Step = step("signer", "who signed", "policy, Sigstore Client Spec 4.3");
 
+/// The predicate says what it must; asked for by `--require` and `--policy FILE.rego`.
+pub const PREDICATE: Step = step("predicate", "what the predicate says", "policy");
+
 /// The steps of a verdict on a certificate, in order; those that did not run are listed as not reached.
 const OF_CERTIFICATE: [Step; 8] = [
     SIGNATURE,
@@ -400,6 +403,11 @@ impl Trail {
                 check.outcome = Outcome::Waived(waiver);
             }
             checks.push(check);
+        }
+        if !policy.predicate_checks().is_empty()
+            && !checks.iter().any(|check| check.step == PREDICATE)
+        {
+            checks.push(Check::new(PREDICATE));
         }
         Explanation { checks }
     }

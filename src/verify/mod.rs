@@ -22,6 +22,8 @@ pub mod explain;
 pub mod glob;
 pub mod policy;
 pub mod policy_file;
+pub mod predicate;
+pub mod rego;
 pub mod requirements;
 pub mod sct;
 pub mod signature;
@@ -34,6 +36,7 @@ pub use explain::Explanation;
 pub use policy::{
     ExpectedContent, ExpectedSigner, IdentityMatcher, MatchedContent, MatchedSigner, Policy,
 };
+pub use predicate::{MatchedPredicate, PredicateChecks};
 pub use requirements::{Evidence, Thresholds, Waiver};
 pub use sct::SctEvidence;
 pub use signature::{Artifact, VerifiedSignature};
@@ -164,9 +167,11 @@ pub struct VerifiedBundle {
     timestamps: JudgedTimestamps,
     signature: VerifiedSignature,
     content: MatchedContent,
+    predicate: MatchedPredicate,
 }
 
 impl VerifiedBundle {
+    #[allow(clippy::too_many_arguments)] // one for each check
     fn from_evidence(
         artifact: &Artifact,
         signer: MatchedSigner,
@@ -175,6 +180,7 @@ impl VerifiedBundle {
         timestamps: JudgedTimestamps,
         signature: VerifiedSignature,
         content: MatchedContent,
+        predicate: MatchedPredicate,
     ) -> Self {
         let artifact = artifact.clone();
         VerifiedBundle {
@@ -185,6 +191,7 @@ impl VerifiedBundle {
             timestamps,
             signature,
             content,
+            predicate,
         }
     }
 
@@ -423,6 +430,7 @@ impl<'t> Verifier<'t> {
         let signer = trail.check(explain::SIGNER, |trail| {
             policy.verify_signer(&bundle.key_material, trail)
         })?;
+        let predicate = policy.predicate_checks().verify(&signature, trail)?;
         Ok(VerifiedBundle::from_evidence(
             artifact,
             signer,
@@ -431,6 +439,7 @@ impl<'t> Verifier<'t> {
             timestamps,
             signature,
             content,
+            predicate,
         ))
     }
 }

@@ -9,6 +9,7 @@ use crate::format::bundle::KeyMaterial;
 use crate::format::certificate_identity::{CertificateIdentity, claim_name};
 use crate::format::statement::COSIGN_SIGN_V1;
 use crate::verify::explain::Trail;
+use crate::verify::predicate::PredicateChecks;
 use crate::verify::{Artifact, Thresholds, VerifiedSignature, VerifyError, Waiver};
 
 /// Signed as a file, and not as a statement, in words.
@@ -275,6 +276,7 @@ pub struct Policy {
     content: ExpectedContent,
     thresholds: Thresholds,
     waivers: BTreeSet<Waiver>,
+    predicate: PredicateChecks,
 }
 
 impl Policy {
@@ -284,6 +286,7 @@ impl Policy {
             content,
             thresholds: Thresholds::default(),
             waivers: BTreeSet::new(),
+            predicate: PredicateChecks::default(),
         }
     }
 
@@ -322,6 +325,17 @@ impl Policy {
     pub fn waive(mut self, waiver: Waiver) -> Self {
         self.waivers.insert(waiver);
         self
+    }
+
+    /// Asks for what the predicate must say.
+    pub fn with_predicate_checks(mut self, checks: PredicateChecks) -> Self {
+        self.predicate = checks;
+        self
+    }
+
+    /// Returns what the predicate must say.
+    pub fn predicate_checks(&self) -> &PredicateChecks {
+        &self.predicate
     }
 
     /// Returns how many operators must vouch.

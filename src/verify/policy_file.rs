@@ -15,7 +15,7 @@ use crate::diagnostic::{Diagnostic, Exit};
 use crate::verify::error::{IF_INTENDED, VerifyError};
 use crate::verify::glob::{FileName, Glob, image_name};
 use crate::verify::policy::ExpectedSigner;
-use crate::verify::{ExpectedContent, Policy, Thresholds, Waiver};
+use crate::verify::{ExpectedContent, Policy, PredicateChecks, Thresholds, Waiver};
 
 /// Version of the format.
 pub const VERSION: i64 = 1;
@@ -171,6 +171,31 @@ impl PolicyFile {
             }
         }
         Ok(self)
+    }
+}
+
+impl PolicyFile {
+    /// Keeps of each rule what it requires of attestations of one type, and asks of their predicates what is
+    /// to be asked besides. Rules that require nothing of that type go: they are about something else.
+    pub fn for_attestations(mut self, predicate_type: &str, checks: &PredicateChecks) -> Self {
+        let is_asked = |requirement: &Requirement| {
+            matches!(
+                requirement.policy.content(),
+                ExpectedContent::Attestation { predicate_type: found } if found == predicate_type
+            )
+        };
+        for rule in &mut self.rules {
+            for requirements in [&mut rule.of_images, &mut rule.of_files] {
+                requirements.retain(is_asked);
+                for requirement in requirements {
+                    let policy = requirement.policy.clone();
+                    requirement.policy = policy.with_predicate_checks(checks.clone());
+                }
+            }
+        }
+        let is_empty = |rule: &Rule| rule.requirements().next().is_none();
+        self.rules.retain(|rule| !is_empty(rule));
+        self
     }
 }
 

@@ -1,11 +1,13 @@
 //! What was signed: the signature itself, and that it is about the artifact (spec 07 §5 B, H, I).
 
+use bytes::Bytes;
+
 use crate::crypto::key::KeyKind;
 use crate::crypto::{Digest, HashAlgorithm, PublicKey};
 use crate::format::bundle::Content;
 use crate::format::dsse::IN_TOTO_PAYLOAD_TYPE;
 use crate::format::legacy::SimpleSigning;
-use crate::format::statement::Statement;
+use crate::format::statement::{Statement, raw_predicate};
 use crate::verify::VerifyError;
 use crate::verify::explain::{self, Trail};
 
@@ -88,6 +90,8 @@ pub fn needed_hashes(content: &Content, key: KeyKind) -> Vec<HashAlgorithm> {
 pub struct VerifiedSignature {
     signed_digest: Digest,
     statement: Option<Statement>,
+    payload: Option<Bytes>,
+    bytes: Vec<u8>,
     payload_digest: Option<Digest>,
     simple_signing: Option<SimpleSigning>,
 }
@@ -106,6 +110,21 @@ impl VerifiedSignature {
     /// Returns the payload of an image signature that is older than bundles.
     pub fn simple_signing(&self) -> Option<&SimpleSigning> {
         self.simple_signing.as_ref()
+    }
+
+    /// Returns the signature's bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Returns the exact bytes of the statement.
+    pub fn payload(&self) -> Option<&Bytes> {
+        self.payload.as_ref()
+    }
+
+    /// Returns the statement's predicate, byte for byte as it was signed.
+    pub fn predicate(&self) -> Option<&str> {
+        self.payload.as_deref().and_then(raw_predicate)
     }
 
     /// Returns the digest of an envelope's payload under an algorithm; SHA-256 is the only one that
@@ -147,6 +166,8 @@ pub(super) fn verify_signature(
             Ok(VerifiedSignature {
                 signed_digest,
                 statement: None,
+                payload: None,
+                bytes: signature.clone(),
                 payload_digest: None,
                 simple_signing: None,
             })
@@ -174,6 +195,8 @@ pub(super) fn verify_signature(
             Ok(VerifiedSignature {
                 signed_digest,
                 statement: None,
+                payload: None,
+                bytes: signature.clone(),
                 payload_digest: None,
                 simple_signing: Some(simple_signing),
             })
@@ -217,6 +240,8 @@ pub(super) fn verify_signature(
             Ok(VerifiedSignature {
                 signed_digest,
                 statement: Some(statement),
+                payload: Some(envelope.payload.clone()),
+                bytes: envelope.signature.clone(),
                 payload_digest: Some(Digest::sha256(&envelope.payload)),
                 simple_signing: None,
             })

@@ -164,7 +164,7 @@ fn sigstore_go_600_message_digest_of_another_file() {
 #[test]
 fn ghsa_52v5_jr5w_gjxr_every_policy_flag_refuses() {
     /// Flags that ask for nothing; those that ask for less say so in their name or help.
-    const OTHERS: [&str; 12] = [
+    const OTHERS: [&str; 15] = [
         "--any-statement",
         "--insecure-ignore-tlog",
         "--insecure-ignore-sct",
@@ -177,6 +177,9 @@ fn ghsa_52v5_jr5w_gjxr_every_policy_flag_refuses() {
         "--output",
         "--trusted-root",
         "--allow-http-registry",
+        "--from",
+        "--from-format",
+        "--jobs",
     ];
     const WORKFLOW: &str = "https://github.com/octo/app/.github/workflows/release.yml@refs/tags/v1";
     /// Each policy flag with a value that the signature does not have; exit code and code of the refusal.
@@ -418,7 +421,7 @@ fn cve_2026_44309_the_bytes_that_were_signed() {
         Forge::envelope2,
         |scene| {
             if let Content::DsseEnvelope(envelope) = &mut scene.bundle.content {
-                envelope.payload.push(b'\n');
+                envelope.payload = [&*envelope.payload, b"\n"].concat().into();
             }
         },
         "signature-invalid",

@@ -34,6 +34,8 @@ fn help_of_every_command() {
         "policy",
         "policy init",
         "policy check",
+        "login",
+        "logout",
         "signing-config",
         "signing-config create",
         "trusted-root",

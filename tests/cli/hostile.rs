@@ -202,6 +202,7 @@ fn essence(bundle: &Bundle) -> (Value, Vec<u8>, Vec<Vec<u8>>) {
     let content = match &bundle.content {
         Content::MessageSignature { .. } => "message signature",
         Content::DsseEnvelope(_) => "envelope",
+        Content::SimpleSigning { .. } => "in no bundle",
     };
     let entries = bundle.log_entries.iter();
     (

@@ -552,7 +552,9 @@ fn what_cannot_be_fetched_is_told_beside_what_can() {
     let lost = registry
         .put_manifest(REPOSITORY, None, OCI_MANIFEST, lost.bytes)
         .unwrap();
-    let (run, document) = shown(&world, &[&image.by_digest()], 42);
+    let by_digest = image.by_digest();
+    let few = [by_digest.as_str(), "--max-referrers", "1000"];
+    let (run, document) = shown(&world, &few, 42);
     run.shows("    identity       dev@test.invalid\n")
         .shows(&format!("    {lost}  registry does not hold the "))
         .says("error: registry does not hold the ");
@@ -585,7 +587,9 @@ fn more_referrers_than_are_looked_at() {
     for number in 0..1000 {
         attach_other(registry, &image, &number.to_string());
     }
-    let (run, document) = shown(&world, &[&image.by_digest()], 42);
+    let by_digest = image.by_digest();
+    let few = [by_digest.as_str(), "--max-referrers", "1000"];
+    let (run, document) = shown(&world, &few, 42);
     run.shows("    identity       dev@test.invalid\n")
         .shows("    others ")
         .shows(" and 979 more\n")

@@ -55,6 +55,7 @@ impl Key {
             content,
             log_entries: vec![entry.unwrap()],
             timestamps: Vec::new(),
+            stored_envelope: None,
         }
     }
 

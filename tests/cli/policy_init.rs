@@ -165,7 +165,10 @@ fn a_list_that_was_cut_is_no_draft() {
             .put_manifest(REPOSITORY, None, OCI_MANIFEST, manifest.to_string())
             .unwrap();
     }
-    init(&world, &image.by_digest())
+    world
+        .keyless("policy init --max-referrers 1000 --output-file policy.toml")
+        .args([image.by_digest()])
+        .run()
         .exits(42)
         .says("error: more than 1000 referrers\n");
 }

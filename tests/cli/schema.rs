@@ -7,6 +7,7 @@ use axum::response::IntoResponse as _;
 use keyless::format::certificate_identity::claim_names;
 use keyless::format::protojson::decode_base64;
 use keyless::output::SCHEMA;
+use keyless::sandbox::Service;
 use keyless::sandbox::registry::RegistryMode;
 use serde_json::{Map, Value, json};
 
@@ -242,6 +243,9 @@ fn documents() -> Vec<Value> {
     }
     print("verify-blob --policy policy.toml absent", none);
     print("policy check --policy absent", none);
+    let host = world.host(Service::Registry);
+    print(&format!("login {host} -u ann -p secret"), none);
+    print(&format!("logout {host}"), none);
     documents
 }
 

@@ -78,6 +78,11 @@ impl World {
         self.runtime.block_on(future)
     }
 
+    /// Starts something that goes on beside the test.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(task);
+    }
+
     /// A path in the folder that the program works in.
     pub fn path(&self, name: &str) -> PathBuf {
         self.work.path().join(name)

@@ -12,7 +12,9 @@ use crate::{Case, PASSES, judge};
 
 fn flip_signature(scene: &mut Scene) {
     let signature = match &mut scene.bundle.content {
-        Content::MessageSignature { signature, .. } => signature,
+        Content::MessageSignature { signature, .. } | Content::SimpleSigning { signature, .. } => {
+            signature
+        }
         Content::DsseEnvelope(envelope) => &mut envelope.signature,
     };
     *signature.last_mut().unwrap() ^= 1;

@@ -471,7 +471,7 @@ impl Forge {
             },
             Signed::Envelope { payload_type, .. } => Content::DsseEnvelope(Envelope {
                 payload_type: payload_type.clone(),
-                payload,
+                payload: payload.into(),
                 signature,
                 keyid: String::new(),
             }),
@@ -490,6 +490,7 @@ impl Forge {
                 content,
                 log_entries,
                 timestamps,
+                stored_envelope: None,
             },
             artifact: Artifact::from_digests(vec![
                 Digest::sha256(self.artifact),

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Fetches the one signature bundle of an image from a plain-HTTP loopback registry:
+"""Fetches the one bundle of an image from a plain-HTTP loopback registry:
 
-    fetch_bundle.py [--any-descriptor] IMAGE@DIGEST FILE
+    fetch_bundle.py [--any-descriptor] [--predicate-type URI] IMAGE@DIGEST FILE
 
 An independent reader of what was published: by the referrers API, or where the registry has none by the tag
 sha256-<hex>. It checks what a consumer relies on: the descriptor's artifactType and annotations, the manifest's
 subject, its one layer, and every digest and size on the way. --any-descriptor leaves the descriptor's out, for a
-registry that makes its own list and makes it wrong.
+registry or a writer that describes it wrong. --predicate-type names another than a signature's.
 """
+import argparse
 import hashlib
 import json
 import sys
@@ -31,10 +32,14 @@ def expect(what, expected, found):
 
 
 def main():
-    arguments = sys.argv[1:]
-    any_descriptor = arguments[0] == "--any-descriptor"
-    image, out = arguments[any_descriptor:]
-    name, digest = image.rsplit("@", 1)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--any-descriptor", action="store_true")
+    parser.add_argument("--predicate-type", default="https://sigstore.dev/cosign/sign/v1")
+    parser.add_argument("image")
+    parser.add_argument("file")
+    arguments = parser.parse_args()
+    any_descriptor = arguments.any_descriptor
+    name, digest = arguments.image.rsplit("@", 1)
     host, repository = name.split("/", 1)
     base = f"http://{host}/v2/{repository}"
     try:
@@ -55,14 +60,14 @@ def main():
     expect("subject of the manifest", digest, manifest["subject"]["digest"])
     if not any_descriptor:
         expect("annotations of the descriptor", manifest.get("annotations"), descriptor.get("annotations"))
-    expect("predicate type annotation", "https://sigstore.dev/cosign/sign/v1",
+    expect("predicate type annotation", arguments.predicate_type,
            manifest["annotations"].get("dev.sigstore.bundle.predicateType"))
     expect("number of layers", 1, len(manifest["layers"]))
     layer = manifest["layers"][0]
     expect("mediaType of the layer", BUNDLE, layer["mediaType"])
     bundle = get(f"{base}/blobs/{layer['digest']}")
     expect("digest of the bundle", layer["digest"], "sha256:" + hashlib.sha256(bundle).hexdigest())
-    with open(out, "wb") as file:
+    with open(arguments.file, "wb") as file:
         file.write(bundle)
 
 

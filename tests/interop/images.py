@@ -14,3 +14,13 @@ def push(host, name):
         out = subprocess.run([os.path.join(os.environ["PEERS"], "bin/crane"), "append", "--oci-empty-base", "-f", layer,
                               "-t", f"{host}/{name}:v1"], check=True, capture_output=True, text=True).stdout
     return out.strip().rsplit("@", 1)[1]
+
+
+def push_index(host, name):
+    """Pushes two fresh images and an index of them as HOST/NAME:index; returns its digest and theirs."""
+    children = [push(host, name), push(host, name)]
+    command = [os.path.join(os.environ["PEERS"], "bin/crane"), "index", "append", "-t", f"{host}/{name}:index"]
+    for child in children:
+        command += ["-m", f"{host}/{name}@{child}"]
+    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return out.strip().rsplit("@", 1)[1], children

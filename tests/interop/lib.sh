@@ -8,12 +8,12 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 repo=$(cd "$here/../.." && pwd -P)
 KEYLESS=${KEYLESS:-$repo/target/release/keyless}
 PEERS=${PEERS:-$repo/.peers}
-cosign=$PEERS/bin/cosign sigstore_go=$PEERS/bin/sigstore-go-verification crane=$PEERS/bin/crane oras=$PEERS/bin/oras
+cosign=$PEERS/bin/cosign cosign2=$PEERS/bin/cosign2 sigstore_go=$PEERS/bin/sigstore-go-verification crane=$PEERS/bin/crane oras=$PEERS/bin/oras
 docker_registry=$PEERS/bin/docker-registry sigstore_python=$PEERS/bin/sigstore
 
 stop() { echo "${0##*/}: $*" >&2; exit 2; }
 [ -x "$KEYLESS" ] || stop "no program at KEYLESS=$KEYLESS"
-for program in "$cosign" "$sigstore_go" "$crane" "$oras" "$docker_registry" "$sigstore_python"; do
+for program in "$cosign" "$cosign2" "$sigstore_go" "$crane" "$oras" "$docker_registry" "$sigstore_python" "$PEERS/bin/node"; do
   [ -x "$program" ] || stop "no ${program##*/} under PEERS=$PEERS: run tests/interop/peers.sh first"
 done
 KEYLESS=$(cd "$(dirname "$KEYLESS")" && pwd -P)/$(basename "$KEYLESS")
@@ -62,7 +62,8 @@ END
 
 # push_image HOST/NAME: an image of this repository's own files and a line that makes it new; prints NAME@DIGEST.
 push_image() {
-  local layer=$work/layer.$RANDOM$RANDOM
+  local layer
+  layer=$(mktemp -d "$work/layer.XXXXXX")
   mkdir -p "$layer/files"
   cp "$repo/LICENSE" "$repo/Cargo.toml" "$layer/files/"
   echo "$1 $(date +%s%N) $RANDOM" > "$layer/files/made"
@@ -95,32 +96,16 @@ other_by_one() { case $1 in a*) echo "b${1#?}" ;; *) echo "a${1#?}" ;; esac; }
 limit=(timeout -k 5 "${CELL_SECONDS:-120}")
 note() { printf '%s\t%s\t%s\t%s\t%s\n' "$@" >> "$results"; } # note WHERE WHAT WHO RESULT REASON
 log_number=0
-run_logged() { # run_logged COMMAND...: status and $last (the file with its output)
-  log_number=$((log_number + 1)); last=$work/out.$log_number
+run_logged() { # run_logged COMMAND...: status and $last (the file with its output), in a subshell too
+  log_number=$((log_number + 1)); last=$work/out.$BASHPID.$log_number
   "${limit[@]}" "$@" > "$last" 2>&1 < /dev/null
 }
 said() { # said FILE: the line of it that tells most, for the table
-  { grep -m1 -iE '^(\[.*\])?( *ERROR)?.*(error|fail|not |mismatch)' "$1" || tail -n1 "$1"; } | tr '\t' ' ' | cut -c1-150
+  { grep -m1 -iE '^(\[.*\])? *error' "$1" || grep -m1 -iE 'fail|not |mismatch' "$1" || tail -n1 "$1"; } | tr '\t' ' ' | cut -c1-150
 }
 
-keyless_sign_blob() { "${limit[@]}" "$KEYLESS" sign-blob "${keyless_sign[@]}" --overwrite --bundle "$2" "$1"; }
 keyless_sign_image() { "${limit[@]}" "$KEYLESS" sign "${keyless_sign[@]}" -y "$@"; }
-cosign_sign_blob() { "${limit[@]}" "$cosign" sign-blob --signing-config "$SIGNING_CONFIG" --trusted-root "$TRUSTED_ROOT" --identity-token "$TOKEN" -y --bundle "$2" "$1"; }
-cosign_sign_image() { "${limit[@]}" "$cosign" sign --signing-config "$SIGNING_CONFIG" --trusted-root "$TRUSTED_ROOT" --identity-token "$TOKEN" -y "$1"; }
-sigstore_python_sign_blob() { "${limit[@]}" "$sigstore_python" --trust-config "$trust_config" sign --identity-token "$TOKEN" --overwrite --bundle "$2" "$1"; }
-
-# verify_PROGRAM_blob IDENTITY FILE BUNDLE; verify_PROGRAM_image IDENTITY IMAGE@DIGEST
-verify_keyless_blob() { run_logged "$KEYLESS" verify-blob "${keyless_trust[@]}" --certificate-identity "$1" --certificate-oidc-issuer "$ISSUER" --bundle "$3" "$2"; }
-verify_keyless_image() { run_logged "$KEYLESS" verify "${keyless_trust[@]}" --certificate-identity "$1" --certificate-oidc-issuer "$ISSUER" "$2"; }
-verify_cosign_blob() { run_logged "$cosign" verify-blob --trusted-root "$TRUSTED_ROOT" --certificate-identity "$1" --certificate-oidc-issuer "$ISSUER" --bundle "$3" "$2"; }
-verify_cosign_image() { run_logged "$cosign" verify --trusted-root "$TRUSTED_ROOT" --certificate-identity "$1" --certificate-oidc-issuer "$ISSUER" "$2"; }
-verify_sigstore_go_blob() { run_logged "$sigstore_go" -trustedrootJSONpath "$TRUSTED_ROOT" -expectedSAN "$1" -expectedIssuer "$ISSUER" -artifact "$2" "$3"; }
-verify_sigstore_go_image() { # it reads no registry: the bundle is fetched for it by a reader that is not ours
-  # shellcheck disable=SC2086
-  run_logged python3 "$here/fetch_bundle.py" ${fetch_flags:-} "$2" "$work/fetched.json" || return
-  run_logged "$sigstore_go" -trustedrootJSONpath "$TRUSTED_ROOT" -expectedSAN "$1" -expectedIssuer "$ISSUER" -artifact-digest "${2##*:}" "$work/fetched.json"
-}
-verify_sigstore_python_blob() { run_logged "$sigstore_python" --trust-config "$trust_config" verify identity --offline --cert-identity "$1" --cert-oidc-issuer "$ISSUER" --bundle "$3" "$2"; }
+cosign_sign_image() { "${limit[@]}" "$cosign" sign --signing-config "$SIGNING_CONFIG" --trusted-root "$TRUSTED_ROOT" --identity-token "$TOKEN" -y "$@"; }
 
 # A cell passes when the verifier accepts, and refuses the same with the identity changed by one character, and says
 # that the identity is why (our own by its exit code, 12).
@@ -142,67 +127,40 @@ cell() { # cell WHERE WHAT SIGNER VERIFIER KIND ARGUMENT...
 sign_or_note() { # sign_or_note WHERE WHAT SIGNER COMMAND...: a failure to sign is one failed cell
   local where=$1 what=$2 who=$3
   shift 3
-  log_number=$((log_number + 1)); last=$work/out.$log_number
+  log_number=$((log_number + 1)); last=$work/out.$BASHPID.$log_number
   "$@" > "$last" 2>&1 < /dev/null && return
   note "$where" "$what" "$who signs" FAIL "$(said "$last")"
   return 1
 }
 
-blob_cells() { # blob_cells WHERE
-  local where=$1 blob=$work/blob.$RANDOM verifier
-  { cat "$repo/LICENSE"; date +%s%N; } > "$blob"
-  trust_config=$work/trust_config.json
-  client_trust_config "$TRUSTED_ROOT" "$SIGNING_CONFIG" > "$trust_config"
-  # A first entry, so that none of the cells has log index 0: cosign leaves zeroes out of its JSON.
-  cosign_sign_blob "$blob" "$blob.first.json" > "$work/first.log" 2>&1 < /dev/null
-  if sign_or_note "$where" blob keyless keyless_sign_blob "$blob" "$blob.keyless.json"; then
-    for verifier in keyless cosign sigstore_go sigstore_python; do cell "$where" blob keyless $verifier blob "$blob" "$blob.keyless.json"; done
-  fi
-  if sign_or_note "$where" blob cosign cosign_sign_blob "$blob" "$blob.cosign.json"; then
-    for verifier in keyless cosign; do cell "$where" blob cosign $verifier blob "$blob" "$blob.cosign.json"; done
-  fi
-  if sign_or_note "$where" blob sigstore-python sigstore_python_sign_blob "$blob" "$blob.python.json"; then
-    cell "$where" blob sigstore-python keyless blob "$blob" "$blob.python.json"
-  fi
-}
-
-# How the registry lists referrers: api, tag, or api-unfaithful where it has the API but puts the media type of the
-# manifest's config in the place of the manifest's artifactType (go-containerregistry's in-memory registry does).
-image_cells() { # image_cells WHERE REGISTRY-NAME HOST api|tag|api-unfaithful
-  local where=$1 what="image, $2" host=$3 how=$4 image verifier fetch_flags=
-  [ "$how" != api-unfaithful ] || fetch_flags=--any-descriptor
-  image=$(push_image "$host/matrix/ours") || { note "$where" "$what" "crane push" FAIL "no image"; return; }
-  if sign_or_note "$where" "$what" keyless keyless_sign_image "$image"; then
-    for verifier in keyless cosign sigstore_go; do cell "$where" "$what" keyless $verifier image "$image"; done
-    note "$where" "$what" "keyless -> sigstore-python" empty "it asks for a name in the statement's subject, and cosign's image signature has none"
-    if [ "$how" = api-unfaithful ]; then
-      note "$where" "$what" "keyless -> oras discover" empty "this registry does not list the manifest's artifactType"
-    elif run_logged "$oras" discover --plain-http --distribution-spec "v1.1-referrers-$how" --format json "$image" &&
-      grep -q '"artifactType": "application/vnd.dev.sigstore.bundle.v0.3+json"' "$last"; then
-      note "$where" "$what" "keyless -> oras discover" PASS "listed with the bundle's artifactType"
-    else
-      note "$where" "$what" "keyless -> oras discover" FAIL "listed as: $(grep -m1 artifactType "$last" || said "$last")"
-    fi
-  fi
-  image=$(push_image "$host/matrix/theirs") || { note "$where" "$what" "crane push" FAIL "no image"; return; }
-  if sign_or_note "$where" "$what" cosign cosign_sign_image "$image"; then
-    for verifier in keyless cosign; do cell "$where" "$what" cosign $verifier image "$image"; done
-  fi
-}
-
-# An index and the images it lists, signed in one go: every one must verify by itself.
+# An index and the images it lists, signed in one go: every one must verify by itself, and all of them at once.
 recursive_cells() { # recursive_cells WHERE REGISTRY-NAME HOST
-  local where=$1 what="index, $2" name=$3/matrix/index first second index verifier image good
-  first=$(push_image "$name") && second=$(push_image "$name") && sleep 0.01 &&
-    index=$name@$("$crane" index append -m "$first" -m "$second" -t "$name:index" 2> "$work/index.log" | sed 's/.*@//') ||
-    { note "$where" "$what" "crane push" FAIL "no index"; return; }
-  sign_or_note "$where" "$what" "keyless --recursive" keyless_sign_image "$index" --recursive || return
-  for verifier in keyless cosign; do
-    good=0
-    for image in "$index" "$first" "$second"; do "verify_${verifier}_image" "$IDENTITY" "$image" && good=$((good + 1)); done
-    if [ $good = 3 ]; then note "$where" "$what" "keyless --recursive -> $verifier" PASS "the index and both its images"
-    else note "$where" "$what" "keyless --recursive -> $verifier" FAIL "$good of 3 verify: $(said "$last")"; fi
+  local where=$1 what="index and its images, $2" name=$3/recursive signer verifier index children digest good
+  for signer in keyless cosign; do
+    index=$(push_index "$name/$signer") || { note "$where" "$what" "crane push" FAIL "no index"; return; }
+    sign_or_note "$where" "$what" "$signer --recursive" "${signer}_sign_image" --recursive "$index" || continue
+    for verifier in keyless cosign; do
+      good=0
+      for digest in "${index#*@}" $(children "$index"); do "verify_${verifier}_image" "$IDENTITY" "${index%@*}@$digest" && good=$((good + 1)); done
+      if [ $good = 3 ]; then note "$where" "$what" "$signer --recursive -> $verifier, each" PASS "the index and both its images"
+      else note "$where" "$what" "$signer --recursive -> $verifier, each" FAIL "$good of 3 verify: $(said "$last")"; fi
+    done
+    cell "$where" "$what" "$signer --recursive" keyless recursive "$index"
   done
+  # Only the parent is signed: that is not the whole.
+  index=$(push_index "$name/parent") || { note "$where" "$what" "crane push" FAIL "no index"; return; }
+  sign_or_note "$where" "$what" "keyless, parent only" keyless_sign_image "$index" || return
+  if verify_keyless_recursive "$IDENTITY" "$index"; then note "$where" "$what" "keyless, parent only -> keyless" FAIL "accepts an index whose images are not signed"
+  elif children=$(children "$index") && grep -qF "${children:0:19}" "$last"; then note "$where" "$what" "keyless, parent only -> keyless" PASS "refused, and names the image"
+  else note "$where" "$what" "keyless, parent only -> keyless" FAIL "refused, but not for an image: $(said "$last")"; fi
+}
+verify_keyless_recursive() { run_logged "$KEYLESS" verify --recursive "${keyless_trust[@]}" --certificate-identity "$1" --certificate-oidc-issuer "$ISSUER" "$2"; }
+children() { "$crane" manifest "$1" | python3 -c 'import json, sys; [print(one["digest"]) for one in json.load(sys.stdin)["manifests"]]'; } # children INDEX@DIGEST
+push_index() { # push_index HOST/NAME: an index of two images; prints NAME@DIGEST
+  local first second digest
+  first=$(push_image "$1") && second=$(push_image "$1") || return
+  digest=$("${limit[@]}" "$crane" index append -m "$first" -m "$second" -t "$1:index" 2> "$work/index.$BASHPID.log" | sed 's/.*@//')
+  [ -n "$digest" ] && echo "$1@$digest"
 }
 
 # The same flags to both tools must give the same JSON value.
@@ -239,19 +197,10 @@ config_cells() { # config_cells WHERE: files made by `create` of both tools, and
   date > "$blob"
   local TRUSTED_ROOT=$root SIGNING_CONFIG=$config
   keyless_sign=(--signing-config "$config" --trusted-root "$root") keyless_trust=(--trusted-root "$root")
-  if sign_or_note "$where" "blob, with the files made" keyless keyless_sign_blob "$blob" "$blob.json"; then
-    cell "$where" "blob, with the files made" keyless cosign blob "$blob" "$blob.json"
+  if sign_or_note "$where" "files made: a blob" keyless sign_keyless_blob "$blob" "$blob.json"; then
+    cell "$where" "files made: a blob" keyless cosign blob "$blob" "$blob.json" keyless
   fi
   keyless_sign=() keyless_trust=()
 }
 
-print_table() { # print_table: every cell in order, then the closing line; status 1 on any failure
-  awk -F'\t' '
-    { for (i = 1; i <= 4; i++) if (length($i) > w[i]) w[i] = length($i); row[NR] = $0
-      if ($4 == "PASS") p++; else if ($4 == "FAIL") f++; else e++ }
-    END { for (n = 1; n <= NR; n++) { split(row[n], c, "\t")
-            printf "%-*s  %-*s  %-*s  %-*s  %s\n", w[1], c[1], w[2], c[2], w[3], c[3], w[4], c[4], c[5] }
-          if (e) printf "%d empty, with the reason\n", e
-          printf "%d passed, %d failed\n", p, f
-          exit !(p > 0 && f == 0) }' "$results"
-}
+print_table() { python3 "$here/table.py" "$results"; } # every cell, then the closing line; status 1 on any failure

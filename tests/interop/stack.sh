@@ -4,12 +4,15 @@
 #   STACK_DEST=FOLDER STACK_SCRIPTS=FOLDER KEYLESS=… PEERS=… tests/interop/stack.sh
 #
 # STACK_DEST is a built and started stack; STACK_SCRIPTS holds its env.sh and requests.sh (default: the folder
-# shared/stack beside this repository). {v1, v1 with TSA, v2 with TSA} x {blob, image on each registry}: signed by us
-# and verified by the peers and by us, signed by the peers and verified by us, each also with another identity.
+# shared/stack beside this repository). The whole of matrix.sh for {v1, v1 with TSA, v2 with TSA} on three registries,
+# old formats and attestations among it, each also with another identity; an index with all it lists; and the other
+# ways in which cosign stores what it signs.
 # Then the number of requests that `sign`, `verify` and `verify` of SIGNATURES (100) signatures cost, ours beside
 # cosign's. Not part of .ci/run, since the services are not built there.
 set -uo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+. "$here/matrix.sh"
+. "$here/variant_cells.sh"
 STACK_DEST=${STACK_DEST:-} STACK_SCRIPTS=${STACK_SCRIPTS:-$repo/../shared/stack} SIGNATURES=${SIGNATURES:-100}
 [ -n "$STACK_DEST" ] || stop "STACK_DEST is not set"
 [ -r "$STACK_SCRIPTS/env.sh" ] || stop "no env.sh in STACK_SCRIPTS=$STACK_SCRIPTS"
@@ -18,7 +21,11 @@ new_work
 export TUF_ROOT=$work/tuf
 curl -sf -o /dev/null "http://$REGISTRY_REFERRERS/v2/" || stop "the stack under STACK_DEST is not running"
 results=$work/results; : > "$results"
-TOKEN=$(token)
+TOKEN=$(token) STRANGER_TOKEN=$(token mallory@test.invalid)
+
+FULCIO_URL=$FULCIO REKOR_URL=$REKOR1 FULCIO_CHAIN=$STACK/keys/fulcio-chain.pem REKOR_KEY=$STACK/keys/rekor1.pub CTLOG_KEY=$STACK/keys/ct.pub
+registries=("api-unfaithful $REGISTRY_REFERRERS referrers API" "tag $REGISTRY_PLAIN docker-registry" "tag $REGISTRY_CRANE crane registry")
+recursive_registries=("referrers API $REGISTRY_REFERRERS" "docker-registry $REGISTRY_PLAIN")
 
 use() { # use SIGNING-CONFIG
   SIGNING_CONFIG=$1
@@ -28,11 +35,16 @@ use() { # use SIGNING-CONFIG
 
 for version in "v1 $SIGNING_CONFIG_V1" "v1+TSA $SIGNING_CONFIG_V1TSA" "v2+TSA $SIGNING_CONFIG_V2"; do
   use "${version#* }"
-  where="Rekor ${version%% *}"
-  blob_cells "$where"
-  image_cells "$where" "referrers API" "$REGISTRY_REFERRERS" api-unfaithful
-  image_cells "$where" "docker-registry" "$REGISTRY_PLAIN" tag
-  image_cells "$where" "crane registry" "$REGISTRY_CRANE" tag
+  where="Rekor ${version%% *}" REKOR_VERSION=${version%%[+ ]*} TSA_URL=
+  case $where in *TSA) TSA_URL=$TSA ;; esac
+  # A first entry, so that none of the cells has log index 0: cosign leaves zeroes out of its JSON.
+  "${limit[@]}" "$KEYLESS" sign-blob "${keyless_sign[@]}" --overwrite --bundle "$work/first.json" "$repo/LICENSE" > "$work/first.log" 2>&1 < /dev/null
+  matrix_cells "$where"
+  for registry in "${recursive_registries[@]}"; do
+    spawn recursive_cells "$where" "${registry% *}" "${registry##* }"
+    [ "$where" != "Rekor v1+TSA" ] || spawn variant_cells "$where" "${registry% *}" "${registry##* }"
+  done
+  wait
 done
 print_table; status=$?
 

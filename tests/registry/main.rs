@@ -4,5 +4,6 @@
 mod attacks;
 mod authentication;
 mod fallback;
+mod handlers;
 mod oci;
 mod support;

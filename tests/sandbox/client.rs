@@ -110,6 +110,18 @@ pub async fn ask_fulcio(sandbox: &Sandbox, token: &str, body: Value) -> Answer {
     Answer::of(request).await.unwrap()
 }
 
+/// Asks Fulcio's first interface, as cosign 2 does: the key as DER, the proof beside it.
+pub async fn ask_fulcio_v1(sandbox: &Sandbox, token: &str, key: &Key, challenge: &str) -> Answer {
+    let url = format!("{}/api/v1/signingCert", sandbox.url(Service::Fulcio));
+    let spki = key.0.verifying_key().to_public_key_der().unwrap();
+    let body = json!({
+        "publicKey": { "content": STANDARD.encode(spki.as_bytes()), "algorithm": "ecdsa" },
+        "signedEmailAddress": STANDARD.encode(key.sign(challenge.as_bytes())),
+    });
+    let request = http().post(url).bearer_auth(token).body(body.to_string());
+    Answer::of(request).await.unwrap()
+}
+
 pub fn token(sandbox: &Sandbox, identity: &str) -> String {
     let token = sandbox.mint(&TokenRequest::new(identity)).unwrap();
     token.expose().to_owned()
@@ -320,4 +332,25 @@ async fn a_workflow_is_certified_with_its_claims() {
     let leaf = keyless::crypto::Certificate::from_der(&chain(&answer.json())[0]).unwrap();
     let repository = "1.3.6.1.4.1.57264.1.5".parse().unwrap();
     assert_eq!(leaf.extension(&repository).unwrap().value, b"octo/app");
+}
+
+#[tokio::test]
+async fn the_first_interface_of_fulcio_certifies_too() {
+    let sct = "1.3.6.1.4.1.11129.2.4.2".parse().unwrap();
+    for (faults, detached) in [(&[][..], false), (&["fulcio-detached-sct"], true)] {
+        let sandbox = start(faults).await;
+        let (key, token) = (Key::new(), token(&sandbox, IDENTITY));
+        let answer = ask_fulcio_v1(&sandbox, &token, &key, IDENTITY).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        let media_type = Some("application/pem-certificate-chain");
+        assert_eq!(answer.header("content-type"), media_type);
+        assert_eq!(answer.header("sct").is_some(), detached);
+        let text = String::from_utf8(answer.body).unwrap();
+        assert_eq!(text.matches("BEGIN CERTIFICATE").count(), 3);
+        let chain = keyless::crypto::Certificate::chain_from_pem(&text, 3).unwrap();
+        let leaf = &chain[0];
+        assert_eq!(leaf.extension(&sct).is_some(), !detached);
+        let spki = key.0.verifying_key().to_public_key_der().unwrap();
+        assert_eq!(leaf.public_key().spki_der(), spki.as_bytes());
+    }
 }

@@ -6,8 +6,8 @@ use keyless::sandbox::{RekorVersion, Sandbox, Service, TokenRequest};
 use serde_json::{Value, json};
 
 use crate::client::{
-    ARTIFACT, Answer, IDENTITY, Key, ask_fulcio, certificate_request, certify, entries_url, fetch,
-    hashedrekord_v1, hashedrekord_v2, http, send, start, token,
+    ARTIFACT, Answer, IDENTITY, Key, ask_fulcio, ask_fulcio_v1, certificate_request, certify,
+    entries_url, fetch, hashedrekord_v1, hashedrekord_v2, http, send, start, token,
 };
 
 const BAD_TOKEN: &str = "There was an error processing the identity token";
@@ -22,6 +22,33 @@ async fn refused(sandbox: &Sandbox, token: &str, body: Value) -> String {
     assert_eq!(json["code"], 3);
     assert_eq!(json["details"], json!([]));
     json["message"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn the_first_interface_of_fulcio_refuses_the_same() {
+    let sandbox = start(&[]).await;
+    let (key, good) = (Key::new(), token(&sandbox, IDENTITY));
+    for (token, challenge, expected) in [
+        ("abc", IDENTITY, BAD_TOKEN),
+        (good.as_str(), "dew@example.test", BAD_SIGNATURE),
+    ] {
+        let answer = ask_fulcio_v1(&sandbox, token, &key, challenge).await;
+        assert_eq!(answer.status, 400);
+        assert_eq!(answer.json()["message"], expected);
+    }
+    let url = format!("{}/api/v1/signingCert", sandbox.url(Service::Fulcio));
+    for (body, expected) in [
+        (json!({}), BAD_KEY),
+        (json!({ "publicKey": { "content": "AAAA" } }), BAD_KEY),
+        (json!({ "certificateSigningRequest": "AAAA" }), BAD_CSR),
+    ] {
+        let request = http().post(&url).bearer_auth(&good).body(body.to_string());
+        let answer = Answer::of(request).await.unwrap();
+        assert_eq!(
+            (answer.status, &answer.json()["message"]),
+            (400, &json!(expected))
+        );
+    }
 }
 
 #[tokio::test]

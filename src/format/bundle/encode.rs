@@ -3,7 +3,7 @@ use serde::Serialize;
 
 use super::{Content, HASH_ALGORITHMS, KeyMaterial, MEDIA_TYPE_V03, TransparencyLogEntry};
 use crate::crypto::Digest;
-use crate::format::protojson::{Bytes, Int64};
+use crate::format::protojson::{Bytes, Int64, encode_base64};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -69,7 +69,8 @@ struct HashOutput<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Envelope {
-    payload: Bytes,
+    /// Base64.
+    payload: String,
     payload_type: String,
     signatures: [Signature; 1],
 }
@@ -198,7 +199,7 @@ impl super::Bundle {
             Content::DsseEnvelope(envelope) => (
                 None,
                 Some(Envelope {
-                    payload: Bytes(envelope.payload.clone()),
+                    payload: encode_base64(&envelope.payload),
                     payload_type: envelope.payload_type.clone(),
                     signatures: [Signature {
                         sig: Bytes(envelope.signature.clone()),

@@ -70,7 +70,7 @@ impl StoredEnvelope {
             bytes: json.to_vec(),
             envelope: Envelope {
                 payload_type: wire.payload_type,
-                payload: wire.payload.0,
+                payload: wire.payload.0.into(),
                 signature: signature.sig.0,
                 keyid: signature.keyid,
             },
@@ -87,7 +87,7 @@ impl StoredEnvelope {
             signatures: [WireSignature; 1],
         }
         let layout = Layout {
-            payload: Bytes(envelope.payload.clone()),
+            payload: Bytes(envelope.payload.to_vec()),
             payload_type: &envelope.payload_type,
             signatures: [WireSignature {
                 keyid: envelope.keyid.clone(),

@@ -381,20 +381,6 @@ mod tests {
     }
 
     #[test]
-    fn entries_are_taken_out_and_the_others_kept_as_they_stand() {
-        let text = r#"{"manifests":[{"a":1.50,"digest":"DIGEST"},{"broken":true},{"z":0,"digest":"OTHER"}]}"#;
-        let (ours, other) = (Digest::sha256(b"ours"), Digest::sha256(b"other"));
-        let text = text.replace("DIGEST", &ours.to_string());
-        let text = text.replace("OTHER", &other.to_string());
-        let mut index = ReferrersIndex::parse(text.as_bytes()).unwrap();
-        assert_eq!(index.remove(&[Digest::sha256(b"none")]), 0);
-        assert_eq!(index.remove(&[ours]), 1);
-        let left = format!(r#"{{"manifests":[{{"broken":true}},{{"z":0,"digest":"{other}"}}]}}"#);
-        assert_eq!(String::from_utf8(index.encode()).unwrap(), left);
-        assert!(!index.is_empty());
-    }
-
-    #[test]
     fn entries_beyond_the_cap_are_counted_and_not_kept() {
         let ours = serde_json::to_string(&descriptor(b"ours")).unwrap();
         let text = format!(r#"{{"manifests":[{ours},{{}},1,"x",[null]]}}"#);
@@ -417,6 +403,20 @@ mod tests {
         let most = crate::format::oci::MAX_ANNOTATIONS;
         assert_eq!(with(most).descriptors.len(), 1);
         assert_eq!(with(most + 1).malformed, 1);
+    }
+
+    #[test]
+    fn entries_are_taken_out_and_the_others_kept_as_they_stand() {
+        let text = r#"{"manifests":[{"a":1.50,"digest":"DIGEST"},{"broken":true},{"z":0,"digest":"OTHER"}]}"#;
+        let (ours, other) = (Digest::sha256(b"ours"), Digest::sha256(b"other"));
+        let text = text.replace("DIGEST", &ours.to_string());
+        let text = text.replace("OTHER", &other.to_string());
+        let mut index = ReferrersIndex::parse(text.as_bytes()).unwrap();
+        assert_eq!(index.remove(&[Digest::sha256(b"none")]), 0);
+        assert_eq!(index.remove(&[ours]), 1);
+        let left = format!(r#"{{"manifests":[{{"broken":true}},{{"z":0,"digest":"{other}"}}]}}"#);
+        assert_eq!(String::from_utf8(index.encode()).unwrap(), left);
+        assert!(!index.is_empty());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::{Credential, RegistryAuthError, ServerKey};
 use crate::crypto::Secret;
 
 /// Cap of an auth file in bytes; one with a hundred registries has about 20 KiB.
-const FILE_LIMIT: u64 = 1024 * 1024;
+pub(super) const FILE_LIMIT: u64 = 1024 * 1024;
 
 /// One parsed auth file.
 #[derive(Debug)]
@@ -141,7 +141,7 @@ fn decode(auth: &str) -> Option<Credential> {
     })
 }
 
-/// Finds the entry whose key matches, the longest path winning.
+/// Finds the entry whose key matches, the longest path winning; among spellings of one host, docker's own.
 ///
 /// Key forms: `host`, `https://host`, `https://host/v1/` (docker), `host/path` (podman: applies to
 /// repositories under the path). Hosts are compared whole, port included.
@@ -158,14 +158,14 @@ fn best<'a, T>(
                 || repository
                     .strip_prefix(path)
                     .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-            fits.then_some((path.len(), key.as_str(), entry))
+            fits.then_some((path.len(), *key == server.sent, key.as_str(), entry))
         })
-        .max_by_key(|(length, _, _)| *length)
-        .map(|(_, key, entry)| (key, entry))
+        .max_by_key(|(length, exact, _, _)| (*length, *exact))
+        .map(|(_, _, key, entry)| (key, entry))
 }
 
 /// Returns the path a key is limited to, empty for the whole host; `None` if it is another host's.
-fn path_of<'a>(key: &'a str, server: &ServerKey) -> Option<&'a str> {
+pub(super) fn path_of<'a>(key: &'a str, server: &ServerKey) -> Option<&'a str> {
     let bare = key
         .strip_prefix("https://")
         .or_else(|| key.strip_prefix("http://"))
@@ -231,6 +231,19 @@ mod tests {
             let file = file(&format!(r#"{{"auths":{{"{key}":{{"auth":"dTpw"}}}}}}"#));
             assert_eq!(user(&file, "r.example.test:5000", "a/b"), "u", "{key}");
             assert_eq!(user(&file, "r.example.test", "a/b"), "", "{key}");
+        }
+    }
+
+    #[test]
+    fn the_spelling_that_docker_writes_wins() {
+        for (host, other) in [
+            ("a.test", "https://a.test"),
+            ("z.test", "https://z.test/v1/"),
+        ] {
+            let file = file(&format!(
+                r#"{{"auths":{{"{host}":{{"auth":"bmV3OnA="}},"{other}":{{"auth":"b2xkOnA="}}}}}}"#
+            ));
+            assert_eq!(user(&file, host, "x"), "new", "{other}");
         }
     }
 

@@ -8,7 +8,7 @@ use super::client::RegistryClient;
 use super::error::RegistryError;
 use super::fallback::FallbackWritten;
 use super::reference::DigestReference;
-use crate::format::oci::{Descriptor, EMPTY_CONFIG_BYTES, EncodedManifest};
+use crate::format::oci::{Descriptor, EMPTY_CONFIG_BYTES, EncodedManifest, LegacyTag};
 use crate::net::http::jitter;
 
 /// How often blobs are looked after that the registry had, and then missed. docker-registry 2.8 does:
@@ -33,6 +33,8 @@ pub enum Attached {
     ByApi,
     /// The registry has no referrers API; the fallback tag lists it.
     ByFallbackTag(FallbackWritten),
+    /// It is in the form that is older than bundles, under a tag of the image's own.
+    UnderTag(LegacyTag, FallbackWritten),
 }
 
 impl RegistryClient {

@@ -31,6 +31,8 @@ const SERVICE: &str = "registry token service";
 /// What a request needs to be allowed to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Access {
+    /// Ask for the registry's root, which is in no repository.
+    Root,
     /// Read.
     Pull,
     /// Read and write.
@@ -42,6 +44,7 @@ pub(super) enum Access {
 impl Access {
     fn scope(self, repository: &Repository) -> String {
         let actions = match self {
+            Access::Root => return String::new(),
             Access::Pull => "pull",
             Access::PullPush => "pull,push",
             Access::Delete => "pull,push,delete",
@@ -212,20 +215,23 @@ impl Authorizer {
         let scope = access.scope(repository);
         let request = match credential {
             Credential::IdentityToken(token) => {
-                let form = url::form_urlencoded::Serializer::new(String::new())
-                    .append_pair("grant_type", "refresh_token")
+                let mut form = url::form_urlencoded::Serializer::new(String::new());
+                form.append_pair("grant_type", "refresh_token")
                     .append_pair("service", service.unwrap_or_default())
-                    .append_pair("client_id", "keyless")
-                    .append_pair("scope", &scope)
-                    .append_pair("refresh_token", token.expose())
-                    .finish();
+                    .append_pair("client_id", "keyless");
+                if !scope.is_empty() {
+                    form.append_pair("scope", &scope);
+                }
+                let form = form.append_pair("refresh_token", token.expose()).finish();
                 Request::post(SERVICE, url, "application/x-www-form-urlencoded", form)
             }
             _ => {
                 if let Some(service) = service {
                     url.query_pairs_mut().append_pair("service", service);
                 }
-                url.query_pairs_mut().append_pair("scope", &scope);
+                if !scope.is_empty() {
+                    url.query_pairs_mut().append_pair("scope", &scope);
+                }
                 let request = Request::get(SERVICE, url);
                 match credential {
                     Credential::Basic { username, password } => {

@@ -74,6 +74,16 @@ impl Cap {
         }
     }
 
+    pub(super) fn exceeded(self, what: &str, limit: u64) -> String {
+        match self {
+            Cap::Manifest | Cap::Attachment => format!("{what} exceeds {limit} bytes"),
+            Cap::Referrers => format!("more than {limit} referrers"),
+            Cap::Pages => format!("more than {limit} pages of referrers"),
+            Cap::List => format!("{what} takes more than {limit} bytes of memory"),
+            Cap::Listing => format!("listing the referrers took more than {limit} s"),
+        }
+    }
+
     /// Returns whether it is about the size of one object, and not about how many there are.
     pub(super) fn is_of_object(self) -> bool {
         matches!(self, Cap::Manifest | Cap::Attachment)

@@ -200,6 +200,12 @@ impl RegistryClient {
         })
     }
 
+    /// Returns whether the registry's root was asked for with an answer to its challenge.
+    pub(super) fn is_authorized(&self, origin: &Url, registry: &Repository) -> bool {
+        let authorizer = &self.0.authorizer;
+        authorizer.at_hand(origin, registry, Access::Root).is_some()
+    }
+
     async fn send_authorized(
         &self,
         origin: &Url,

@@ -114,7 +114,7 @@ pub enum RegistryError {
         limit: u64,
     },
     /// A cap that the user may raise is exceeded.
-    #[error("{what} exceeds {limit} {}", cap.unit())]
+    #[error("{}", cap.exceeded(what, *limit))]
     OverCap {
         /// The cap.
         cap: Cap,
@@ -291,7 +291,7 @@ impl Diagnostic for RegistryError {
                 with_credentials: false,
                 ..
             } => Some(
-                "no credentials are known for this registry; see keyless login"
+                "no credentials are known for this registry; log in with keyless login, docker or podman"
                     .to_owned(),
             ),
             RegistryError::Denied { .. } => Some(

@@ -24,6 +24,30 @@ pub struct Repository {
 }
 
 impl Repository {
+    /// Names a registry itself and no repository in it: `HOST` or `HOST:PORT`, as docker keeps it in its file too
+    /// (`https://HOST/v1/`). Logging in takes one.
+    ///
+    /// # Errors
+    /// [`RegistryError::Reference`].
+    pub fn of_registry(text: &str) -> Result<Self, RegistryError> {
+        let refuse = || RegistryError::Reference {
+            found: text.chars().take(200).collect(),
+            cause: "a registry is HOST or HOST:PORT, and a HOST other than localhost has a dot"
+                .to_owned(),
+        };
+        let bare = text.strip_prefix("https://").unwrap_or(text);
+        let (host, path) = bare.split_once('/').unwrap_or((bare, ""));
+        let is_host = is_domain(host) && (host.contains(['.', ':']) || host == "localhost");
+        if !is_host || !["", "v1", "v2", "v1/", "v2/"].contains(&path) {
+            return Err(refuse());
+        }
+        let any = ImageReference::from_str(&format!("{host}/any"))?;
+        Ok(Repository {
+            name: String::new(),
+            ..any.repository
+        })
+    }
+
     /// Returns the registry as shown to people.
     pub fn registry(&self) -> &str {
         &self.registry
@@ -57,7 +81,10 @@ impl Repository {
 
 impl fmt::Display for Repository {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.registry, self.name)
+        match self.name.as_str() {
+            "" => f.write_str(&self.registry),
+            name => write!(f, "{}/{name}", self.registry),
+        }
     }
 }
 

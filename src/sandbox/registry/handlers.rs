@@ -3,11 +3,14 @@
 mod blobs;
 mod lists;
 mod manifests;
+mod table;
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+
+pub use table::{HANDLERS, Handler};
 
 use super::{LOG_LIMIT, RegistryRequest, SandboxRegistry, lock};
 use crate::crypto::Digest;
@@ -203,6 +206,16 @@ impl SandboxRegistry {
         {
             return refusal;
         }
+        let query = parts.uri.query().unwrap_or_default();
+        let handler = Handler::of(&endpoint, &parts.method, query);
+        let handler = handler.filter(|handler| !lock(&self.without).contains(handler));
+        let Some(handler) = handler else {
+            return refuse(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "UNSUPPORTED",
+                "method not allowed",
+            );
+        };
         let limit = match endpoint {
             Endpoint::Uploads(_) | Endpoint::Upload(..) => self.mode.max_blob,
             _ => MAX_MANIFEST,
@@ -211,43 +224,41 @@ impl SandboxRegistry {
             let message = format!("more than {limit} bytes");
             return refuse(StatusCode::PAYLOAD_TOO_LARGE, "SIZE_INVALID", &message);
         };
-        let query = parts.uri.query().unwrap_or_default();
         let headers = &parts.headers;
-        let method = &parts.method;
-        let reads = matches!(*method, Method::GET | Method::HEAD);
-        let outcome = match endpoint {
-            Endpoint::Base => Ok(axum::Json(serde_json::json!({})).into_response()),
-            Endpoint::Token => Ok(self.sell_token(method, query, headers, &body)),
-            Endpoint::Manifest(name, to) if reads => Ok(self.get_manifest(name, to, strikes)),
-            Endpoint::Manifest(name, to) if method == Method::PUT => {
+        let outcome = match (handler, endpoint) {
+            (Handler::Root, _) => Ok(axum::Json(serde_json::json!({})).into_response()),
+            (Handler::TokenSale | Handler::TokenGrant, _) => {
+                Ok(self.sell_token(&parts.method, query, headers, &body))
+            }
+            (Handler::ManifestGet | Handler::ManifestHead, Endpoint::Manifest(name, to)) => {
+                Ok(self.get_manifest(name, to, strikes))
+            }
+            (Handler::ManifestPut, Endpoint::Manifest(name, to)) => {
                 self.put(name, to, headers, body)
             }
-            Endpoint::Manifest(name, to) if method == Method::DELETE => {
+            (Handler::ManifestDelete, Endpoint::Manifest(name, to)) => {
                 self.delete_manifest(name, to)
             }
-            Endpoint::Blob(name, digest) if reads => Ok(self.get_blob(name, digest, strikes)),
-            Endpoint::Blob(name, digest) if method == Method::DELETE => {
-                self.delete_blob(name, digest)
+            (Handler::BlobGet | Handler::BlobHead, Endpoint::Blob(name, digest)) => {
+                Ok(self.get_blob(name, digest, strikes))
             }
-            Endpoint::Uploads(name) if method == Method::POST => {
-                self.begin(name, query, headers, body)
-            }
-            Endpoint::Upload(name, id) if method == Method::PATCH => {
+            (Handler::BlobDelete, Endpoint::Blob(name, digest)) => self.delete_blob(name, digest),
+            (
+                Handler::BlobMount | Handler::BlobPost | Handler::UploadPost,
+                Endpoint::Uploads(name),
+            ) => self.begin(name, query, headers, body),
+            (Handler::UploadPatch, Endpoint::Upload(name, id)) => {
                 self.append(name, id, headers, &body)
             }
-            Endpoint::Upload(name, id) if method == Method::PUT => {
-                self.finish(name, id, query, &body)
-            }
-            Endpoint::Referrers(name, digest) if reads && self.mode.referrers_api => {
+            (Handler::UploadPut, Endpoint::Upload(name, id)) => self.finish(name, id, query, &body),
+            (Handler::ReferrersGet, Endpoint::Referrers(name, digest))
+                if self.mode.referrers_api =>
+            {
                 Ok(self.list_referrers(name, digest, query))
             }
-            Endpoint::Referrers(..) => Ok(StatusCode::NOT_FOUND.into_response()),
-            Endpoint::Tags(name) if reads => Ok(self.list_tags(name, query)),
-            _ => Ok(refuse(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "UNSUPPORTED",
-                "method not allowed",
-            )),
+            (Handler::TagsGet, Endpoint::Tags(name)) => Ok(self.list_tags(name, query)),
+            // The referrers of a registry that is of the time before them.
+            _ => Ok(StatusCode::NOT_FOUND.into_response()),
         };
         outcome.unwrap_or_else(|e| {
             let full = e.kind() == std::io::ErrorKind::StorageFull;

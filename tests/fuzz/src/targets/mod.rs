@@ -10,6 +10,7 @@ pub mod certificate;
 pub mod checkpoint;
 pub mod identity_token;
 pub mod image_reference;
+pub mod legacy;
 pub mod log_body;
 pub mod log_entry;
 pub mod merkle;
@@ -59,12 +60,13 @@ pub struct Target {
     pub weight: u32,
 }
 
-pub const ALL: [Target; 18] = [
+pub const ALL: [Target; 19] = [
     bundle::TARGET,
     certificate::TARGET,
     checkpoint::TARGET,
     identity_token::TARGET,
     image_reference::TARGET,
+    legacy::TARGET,
     log_body::TARGET,
     log_entry::TARGET,
     merkle::TARGET,

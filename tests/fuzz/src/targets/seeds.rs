@@ -45,6 +45,7 @@ impl Seeds {
         }
         seeds.services();
         seeds.trust_files();
+        seeds.older_form();
         seeds.registry(&fixtures().join("captures/oci"));
         seeds.written();
         seeds
@@ -153,6 +154,26 @@ impl Seeds {
         self.add("certificate", &read("captures/rekor1/publicKey.pem"));
         self.add("primitives", &read("captures/rekor1/publicKey.pem"));
         self.add("timestamp", &read("captures/http/tsa.blob.resp.der"));
+    }
+
+    fn older_form(&mut self) {
+        for store in ["referrers-api", "fallback-tag"] {
+            for name in ["tag.sig", "tag.att"] {
+                let folder = format!("captures/oci/{store}/legacy/{name}");
+                self.add("legacy", &read(&format!("{folder}.manifest.json")));
+                self.add("legacy", &read(&format!("{folder}.layer0.json")));
+                let manifest = document(&format!("{folder}.manifest.json"));
+                let layer = &manifest["layers"][0]["annotations"];
+                let promise = layer["dev.sigstore.cosign/bundle"].as_str().expect("text");
+                self.add("legacy", promise.as_bytes());
+                let file = serde_json::json!({
+                    "base64Signature": layer["dev.cosignproject.cosign/signature"],
+                    "cert": layer["dev.sigstore.cosign/certificate"],
+                    "rekorBundle": serde_json::from_str::<Value>(promise).expect("JSON"),
+                });
+                self.add("legacy", file.to_string().as_bytes());
+            }
+        }
     }
 
     fn trust_files(&mut self) {
