@@ -312,6 +312,7 @@ fn the_recorded_certificate_authority_and_timestamp_answer() {
 #[test]
 fn a_verdict_on_one_image_attaches_to_no_other() {
     use keyless::flow::publish;
+    use keyless::flow::sign::SignedBundle;
     use keyless::format::oci::{Descriptor, OCI_MANIFEST};
     use keyless::host::registry_auth::RegistryAuth;
     use keyless::net::HttpClient;
@@ -341,6 +342,11 @@ fn a_verdict_on_one_image_attaches_to_no_other() {
         .enable_all()
         .build()
         .unwrap();
-    let refused = runtime.block_on(publish::attach(&registry, &image, &other, &json, &verified));
+    let signed = SignedBundle {
+        json,
+        layer: None,
+        verified,
+    };
+    let refused = runtime.block_on(publish::attach(&registry, &image, &other, &signed));
     assert_eq!(refused.unwrap_err().code(), "registry-digest-mismatch");
 }

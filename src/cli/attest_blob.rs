@@ -107,6 +107,7 @@ fn request(
             "name files for all but one",
         ));
     }
+    let attested = given.read(arguments.limits.max_attachment_size)?;
     let bundle = OutputFile::prepare(&arguments.bundle, arguments.overwrite).map_err(boxed)?;
     if shown.is_same_place(&bundle) {
         return Err(conflict(
@@ -116,7 +117,7 @@ fn request(
     }
     Ok(AttestBlobRequest {
         blobs: blobs(arguments)?,
-        attested: given.read(arguments.limits.max_attachment_size)?,
+        attested,
         bundle,
         limit: arguments.limits.max_attachment_size,
         signing: arguments.signing.options(&arguments.trust),

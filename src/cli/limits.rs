@@ -2,7 +2,9 @@
 
 use clap::Args;
 
+use crate::diagnostic::{Diagnostic, Exit};
 use crate::format::limits;
+use crate::host::files::FileError;
 
 /// Caps on what is read and written.
 #[derive(Debug, Args)]
@@ -27,6 +29,32 @@ impl LimitArguments {
         match given == limits::BUNDLE_LEN as u64 {
             true => Vec::new(),
             false => vec![("--max-attachment-size", Some(given.to_string()))],
+        }
+    }
+}
+
+/// A file that cannot be read; where it is too large, what allows more.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Beyond(pub FileError);
+
+impl Diagnostic for Beyond {
+    fn code(&self) -> &'static str {
+        self.0.code()
+    }
+
+    fn exit(&self) -> Exit {
+        self.0.exit()
+    }
+
+    fn details(&self) -> Vec<(&'static str, String)> {
+        self.0.details()
+    }
+
+    fn hint(&self) -> Option<String> {
+        match &self.0 {
+            FileError::TooLarge { .. } => Some(limits::TO_RAISE.to_owned()),
+            error => error.hint(),
         }
     }
 }

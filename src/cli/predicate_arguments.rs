@@ -6,6 +6,7 @@ use clap::{ArgAction, Args};
 
 use super::arguments::{Typed, UsageError};
 use super::boxed;
+use super::limits::Beyond;
 use super::policy_arguments::{EvidenceArguments, IdentityArguments, PolicyFileArguments};
 use crate::diagnostic::Diagnostic;
 use crate::flow::attest::Attested;
@@ -47,7 +48,7 @@ impl AttestedArguments {
                 hint: "attest again without --replace: verification accepts one that holds among several",
             }));
         }
-        let read = |path: &Path| read_bounded(path, limit).map_err(boxed);
+        let read = |path: &Path| read_bounded(path, limit).map_err(|error| boxed(Beyond(error)));
         Ok(match (&self.statement, &self.predicate) {
             (Some(statement), _) => Attested::Statement {
                 predicate_type: self.predicate_type.clone(),

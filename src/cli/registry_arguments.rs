@@ -54,6 +54,16 @@ pub(crate) struct RegistryTransportArguments {
     /// Name that the registry's certificate is for, where it is not the registry's own.
     #[arg(long, value_name = "NAME", env = "COSIGN_REGISTRY_SERVER_NAME")]
     pub registry_server_name: Option<String>,
+
+    /// Host of a token service that may have the registry's credentials though it is neither the registry's own host
+    /// nor of its domain. Repeatable.
+    #[arg(
+        long,
+        value_name = "HOST",
+        value_delimiter = ',',
+        env = "KEYLESS_REGISTRY_TRUSTED_REALM"
+    )]
+    pub registry_trusted_realm: Vec<String>,
 }
 
 /// How registries are spoken to.
@@ -227,6 +237,18 @@ impl RegistryTransportArguments {
         Ok(Some(RegistryTls { options, required }))
     }
 
+    fn trusted_realms(&self) -> Result<Vec<String>, UsageError> {
+        let hosts = self.registry_trusted_realm.iter();
+        let hosts: Vec<String> = hosts.map(|host| host.to_ascii_lowercase()).collect();
+        match hosts.iter().all(|host| is_host_name(host)) {
+            true => Ok(hosts),
+            false => Err(UsageError::Conflict {
+                what: "--registry-trusted-realm is not a host name",
+                hint: "give the host alone, without scheme and port",
+            }),
+        }
+    }
+
     /// Makes the options of a client, and warns of what is not checked.
     pub fn options(&self, context: &Context) -> Result<RegistryOptions, UsageError> {
         let tls = self.tls()?;
@@ -238,6 +260,7 @@ impl RegistryTransportArguments {
         Ok(RegistryOptions {
             allow_http: self.allow_http_registry,
             tls,
+            trusted_realms: self.trusted_realms()?,
             ..RegistryOptions::default()
         })
     }
@@ -255,11 +278,14 @@ impl RegistryTransportArguments {
             ("--registry-client-key", path(&self.registry_client_key)),
             ("--registry-server-name", self.registry_server_name.clone()),
         ];
+        let realms = self.registry_trusted_realm.iter().cloned();
+        let realms = realms.map(|host| ("--registry-trusted-realm", Some(host)));
         let switches = switches.into_iter().filter(|(_, on)| *on);
         let values = values.into_iter().filter(|(_, value)| value.is_some());
         switches
             .map(|(flag, _)| (flag, None))
             .chain(values)
+            .chain(realms)
             .collect()
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::arguments::{TrustArguments, UsageError};
-use super::limits::LimitArguments;
+use super::limits::{Beyond, LimitArguments};
 use super::policy_arguments::{EvidenceArguments, IdentityArguments, accepting_command};
 use super::predicate_arguments::{AskedOfPredicate, PredicateArguments, UnusableExpectation};
 use super::verify_attestation::document_format;
@@ -127,6 +127,7 @@ fn run_policy(
     let path = arguments.bundle.as_path();
     let read = match read_bundle_bounded(path, arguments.limits.max_attachment_size) {
         Ok(read) => read,
+        Err(VerifyBlobError::File(error)) => return end(output, &Beyond(error), None, None),
         Err(error) => return end(output, &error, None, None),
     };
     let mut judged: Vec<Judged> = Vec::new();

@@ -88,7 +88,7 @@ pub enum AttestError {
     Store(#[from] StoreError),
     /// Signing stopped; nothing was published.
     #[error("{0}")]
-    Sign(#[from] SignError),
+    Sign(Box<SignError>),
     /// The bundle file could not be written; nothing was published.
     #[error("{0}")]
     Unwritten(#[from] UnwrittenBundle),
@@ -104,7 +104,7 @@ impl AttestError {
             AttestError::File(error) => Some(error),
             AttestError::Blob(error) => Some(error),
             AttestError::Store(error) => Some(error),
-            AttestError::Sign(error) => Some(error),
+            AttestError::Sign(error) => Some(error.as_ref()),
             AttestError::Unwritten(error) => Some(error),
             AttestError::Publish(error) => Some(error),
             AttestError::Statement(_)
@@ -114,6 +114,12 @@ impl AttestError {
             | AttestError::TooLarge { .. }
             | AttestError::DigestAlgorithm { .. } => None,
         }
+    }
+}
+
+impl From<SignError> for AttestError {
+    fn from(error: SignError) -> Self {
+        AttestError::Sign(Box::new(error))
     }
 }
 

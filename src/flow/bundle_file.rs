@@ -3,7 +3,7 @@
 //! A log's inclusion proof, which older forms lack, is fetched from the log. What comes out is verified before
 //! it is written: a bundle that nobody accepts is not made. Who signed is shown, not judged.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use url::Url;
 
@@ -244,7 +244,7 @@ pub fn assemble(parts: &Parts) -> Result<Bundle, BundleFileError> {
     {
         bundle.content = Content::DsseEnvelope(Envelope {
             payload_type: IN_TOTO_PAYLOAD_TYPE.to_owned(),
-            payload: read(path)?,
+            payload: read(path)?.into(),
             signature,
             keyid: String::new(),
         });
@@ -270,11 +270,11 @@ pub fn assemble(parts: &Parts) -> Result<Bundle, BundleFileError> {
 ///
 /// # Errors
 /// [`BundleFileError`].
-pub fn read_any(path: &PathBuf) -> Result<Bundle, BundleFileError> {
+pub fn read_any(path: &Path) -> Result<Bundle, BundleFileError> {
     let json = read_bounded(path, limits::BUNDLE_LEN as u64)?;
     if LocalBundle::is_one(&json) {
         let parts = Parts {
-            older: Some(path.clone()),
+            older: Some(path.to_owned()),
             ..Parts::default()
         };
         return assemble(&parts);

@@ -224,7 +224,7 @@ pub async fn carry_out(registry: &RegistryClient, plan: &CleanPlan) -> CleanRepo
         }
     }
     for subject in subjects {
-        let gone: Vec<Digest> = report
+        let mut gone: Vec<Digest> = report
             .cleaned
             .iter()
             .filter(|cleaned| cleaned.item.subject == subject && cleaned.outcome.is_ok())
@@ -234,6 +234,8 @@ pub async fn carry_out(registry: &RegistryClient, plan: &CleanPlan) -> CleanRepo
         if gone.is_empty() {
             continue;
         }
+        // An index that lists the image as its own referrer says nothing by it.
+        gone.push(subject);
         let tag = format!("{repository}:{}", fallback_tag(&subject));
         let subject = DigestReference::new(plan.image.repository().clone(), subject);
         match registry.unlist_in_fallback(&subject, &gone).await {

@@ -15,7 +15,7 @@ use crate::format::legacy::manifest::EXPERIMENTAL_SIGNATURE;
 use crate::format::legacy::{Layer, LegacyError};
 use crate::format::oci::{
     ANNOTATION_PREDICATE_TYPE, BUNDLE_TYPE_PREFIX, Descriptor, Document, EMPTY_CONFIG, LegacyTag,
-    Manifest,
+    MAX_LAYERS, Manifest,
 };
 use crate::format::statement::COSIGN_SIGN_V1;
 use crate::net::registry::RegistryError;
@@ -27,6 +27,10 @@ const UNIT: u64 = 64 * 1024;
 /// Bytes of bundles that are read for one image, or the largest single one that is allowed; real ones have
 /// about 10 KiB.
 const IMAGE_BUDGET: u64 = 64 * 1024 * 1024;
+/// Referrers of one image that are fetched. What says that it is asked for comes first.
+const CANDIDATES: usize = 2000;
+/// Bytes of manifests of older signatures that are read for one image; one manifest has a few KiB a signature.
+const OLDER_MANIFESTS: u64 = 8 * 1024 * 1024;
 
 /// What all images of one call share: how many requests there may be at a time, and how much in memory.
 #[derive(Debug)]
@@ -223,12 +227,19 @@ async fn search<T>(
     let cut = referrers.cut;
     let (older, listed): (Vec<_>, Vec<_>) =
         referrers.descriptors.into_iter().partition(is_older_form);
-    let layers = join_all(listed.iter().map(|descriptor| async {
-        match passed_over(descriptor) {
-            Some(error) => Err(error),
-            None => bundle_layer(store, descriptor, budget).await,
-        }
-    }))
+    let passed: Vec<Option<FindError>> = listed.iter().map(&passed_over).collect();
+    let beyond = beyond_candidates(&listed, &passed);
+    let cut = cut.or_else(|| beyond.contains(&true).then(too_many_candidates));
+    let candidates = listed.iter().zip(passed).zip(beyond);
+    let layers = join_all(
+        candidates.map(|((descriptor, passed), is_beyond)| async move {
+            match passed {
+                Some(error) => Err(error),
+                None if is_beyond => Err(too_many_candidates().into()),
+                None => bundle_layer(store, descriptor, budget).await,
+            }
+        }),
+    )
     .await;
     let outcomes = fetch_layers(store, layers, budget, |layer, json| {
         let bundle = Bundle::parse_bounded(json, json.len())?;
@@ -256,6 +267,28 @@ async fn search<T>(
     })
 }
 
+fn too_many_candidates() -> StoreError {
+    StoreError::Registry(RegistryError::TooMany {
+        what: "referrers that may be signatures",
+        limit: CANDIDATES,
+    })
+}
+
+/// Marks the referrers that are not fetched because enough others are; first come those that say what they are.
+fn beyond_candidates(listed: &[Descriptor], passed: &[Option<FindError>]) -> Vec<bool> {
+    let says = |i: &usize| {
+        let annotations = &listed[*i].annotations;
+        annotations.contains_key(ANNOTATION_PREDICATE_TYPE)
+    };
+    let mut order: Vec<usize> = (0..listed.len()).filter(|i| passed[*i].is_none()).collect();
+    order.sort_by_key(|i| !says(i));
+    let mut beyond = vec![false; listed.len()];
+    for i in order.into_iter().skip(CANDIDATES) {
+        beyond[i] = true;
+    }
+    beyond
+}
+
 /// Finds what is older than bundles: under these tags of the image, and among `older`, the referrers of
 /// [`Discovery::older`]. One request for each manifest, one for each layer.
 ///
@@ -273,9 +306,20 @@ pub async fn discover_legacy<T>(
         let _permit = budget.take(UNIT).await;
         store.tagged(image, *tag).await
     }));
-    let referring = join_all(older.iter().map(|descriptor| async {
-        let _permit = budget.take(descriptor.size).await;
-        store.referrer(descriptor).await
+    let mut spent: u64 = 0;
+    let referring = join_all(older.iter().map(|descriptor| {
+        spent = spent.saturating_add(descriptor.size);
+        let is_beyond = spent > OLDER_MANIFESTS;
+        async move {
+            if is_beyond {
+                return Err(StoreError::Registry(RegistryError::TooMany {
+                    what: "bytes of manifests of older signatures",
+                    limit: OLDER_MANIFESTS as usize,
+                }));
+            }
+            let _permit = budget.take(descriptor.size).await;
+            store.referrer(descriptor).await
+        }
     }));
     let (tagged, referring) = tokio::join!(tagged, referring);
     let mut found: Vec<Found<T>> = Vec::new();
@@ -307,9 +351,18 @@ pub async fn discover_legacy<T>(
     let mut layers: Vec<(Digest, Descriptor)> = Vec::new();
     for (digest, manifest) in &manifests {
         for layer in manifest.legacy_layers() {
-            if !layers.iter().any(|(_, known)| known == layer) {
-                layers.push((*digest, layer.clone()));
+            if layers.iter().any(|(_, known)| known == layer) {
+                continue;
             }
+            if layers.len() == MAX_LAYERS {
+                let error = StoreError::Registry(RegistryError::TooMany {
+                    what: "older signatures",
+                    limit: MAX_LAYERS,
+                });
+                fail(*digest, error.into());
+                break;
+            }
+            layers.push((*digest, layer.clone()));
         }
     }
     let wanted = layers.iter().map(|(_, layer)| Ok(layer.clone())).collect();
@@ -370,7 +423,8 @@ async fn bundle_layer(
         return Err(FindError::NotABundle);
     };
     let layer = manifest.bundle_layer().ok_or(FindError::NotABundle)?;
-    Ok(layer.clone())
+    // What else is said of it takes memory, and nothing reads it.
+    Ok(layer.bare())
 }
 
 /// Fetches layers and hands each to `read`; the outcomes are in the layers' order. What several name is fetched

@@ -16,10 +16,11 @@ use self::part::{Part, cut, unreadable};
 use crate::crypto::certificate::CertificateError;
 use crate::crypto::{Certificate, Digest, pem};
 use crate::diagnostic::{Diagnostic, Exit};
-use crate::flow::discover::{Budget, FindError, discover_all};
+use crate::flow::discover::{Budget, FindError, discover_all, discover_legacy};
 use crate::flow::store::{ImageStore, StoreError};
 use crate::format::bundle::{Bundle, BundleError};
 use crate::format::limits;
+use crate::format::oci::LegacyTag;
 use crate::format::protojson::decode_base64;
 use crate::host::files::{FileError, read_bounded};
 use crate::net::registry::{DigestReference, ImageReference, RegistryClient, RegistryError};
@@ -438,8 +439,18 @@ async fn inspect_image(
         BundleFacts::of(&found.bundle, found.digest)
     })
     .await?;
+    let tags = [LegacyTag::Signatures, LegacyTag::Attestations];
+    let older = discover_legacy(
+        &store,
+        &image.digest(),
+        &tags,
+        &discovery.older,
+        budget,
+        |found| BundleFacts::of(&found.bundle, found.digest),
+    )
+    .await?;
     let (mut bundles, mut others) = (Vec::new(), Vec::new());
-    for found in discovery.found {
+    for found in discovery.found.into_iter().chain(older) {
         match found.outcome {
             Ok(bundle) => bundles.push((found.manifest, bundle)),
             Err(error) => others.push((found.manifest, error)),

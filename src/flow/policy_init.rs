@@ -4,12 +4,13 @@
 
 use crate::crypto::Digest;
 use crate::diagnostic::{Diagnostic, Exit};
-use crate::flow::discover::{Budget, discover_all};
+use crate::flow::discover::{Budget, discover_all, discover_legacy};
 use crate::flow::sign_blob::BlobSource;
 use crate::flow::store::{ImageStore, StoreError};
 use crate::flow::verify_blob::{VerifyBlobError, find_bundle, read_bundle};
 use crate::flow::verify_image::pin;
 use crate::format::bundle::KeyMaterial;
+use crate::format::oci::LegacyTag;
 use crate::format::statement::COSIGN_SIGN_V1;
 use crate::net::registry::{ImageReference, RegistryClient, RegistryError};
 use crate::trust::TrustedRoot;
@@ -238,17 +239,28 @@ async fn find_attached(
     if let Some(cut) = discovery.cut {
         return Err(cut.into());
     }
+    let tags = [LegacyTag::Signatures, LegacyTag::Attestations];
+    let older = discover_legacy(
+        &store,
+        &image.digest(),
+        &tags,
+        &discovery.older,
+        &Budget::default(),
+        |found| verifier.find_signer(&found.bundle, &artifact),
+    )
+    .await?;
+    let all: Vec<_> = discovery.found.into_iter().chain(older).collect();
     // An empty list is also what a registry gives for an image that is not there.
-    if discovery.found.is_empty() && reference.pinned().is_some() {
+    if all.is_empty() && reference.pinned().is_some() {
         registry.resolve(&image.clone().into()).await?;
     }
     let repository = image.repository();
     let target = Target::Image(image_name(repository.registry(), repository.name()));
     let shown = image.to_string();
-    if discovery.found.is_empty() {
+    if all.is_empty() {
         findings.add(&target, &shown, None, Err("nothing is attached".to_owned()));
     }
-    for found in discovery.found {
+    for found in all {
         let signer = match found.outcome {
             Ok(judged) => judged.map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),

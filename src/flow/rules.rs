@@ -232,6 +232,9 @@ impl Unmet {
             Reason::Find(FindError::Bundle(error)) => {
                 Some((error.to_string(), error.code(), error.exit()))
             }
+            Reason::Find(FindError::Legacy(error)) => {
+                Some((error.to_string(), error.code(), error.exit()))
+            }
             _ => None,
         });
         if let Some((message, code, exit)) = unreadable {

@@ -16,7 +16,7 @@ use crate::format::bundle::{Bundle, BundleVersion, Content, KeyMaterial, Transpa
 use crate::format::certificate_identity::CertificateIdentity;
 use crate::format::dsse::{Envelope, IN_TOTO_PAYLOAD_TYPE, PreAuthEncoding};
 use crate::format::identity_token::IdentityToken;
-use crate::format::legacy::{Layer, LegacyError, LocalBundle};
+use crate::format::legacy::{Layer, LegacyError, LocalBundle, StoredEnvelope};
 use crate::format::limits;
 use crate::format::log_entry::{
     propose_dsse_v001, propose_hashedrekord_v001, propose_hashedrekord_v002,
@@ -457,7 +457,13 @@ impl Preparation {
         identity: &CertificateIdentity,
     ) -> Result<SignedBundle, SignError> {
         let content = payload.content(signature);
-        let stamped = Digest::sha256(content.signature());
+        // Older readers look for the timestamp of an attestation over the whole envelope.
+        let stamped = match (self.form, &content) {
+            (SignatureForm::Legacy, Content::DsseEnvelope(envelope)) => {
+                Digest::sha256(StoredEnvelope::of(envelope).bytes())
+            }
+            _ => Digest::sha256(content.signature()),
+        };
         let timestamps = try_join_all(
             self.services
                 .timestamp_authorities

@@ -226,12 +226,19 @@ const fn rule<T>(rule: &'static str) -> Result<T, BundleError> {
 }
 
 impl Bundle {
-    /// Returns the bytes that timestamps cover: the signature's, and of an older attestation the whole
-    /// envelope's (spec 06 §1).
-    pub fn stamped(&self) -> &[u8] {
+    /// Returns whether this was read from the layer of a signature that is older than bundles.
+    pub fn is_older_form(&self) -> bool {
+        self.stored_envelope.is_some() || matches!(self.content, Content::SimpleSigning { .. })
+    }
+
+    /// Returns the bytes that a timestamp of this digest has to cover: the signature's, and of an older attestation
+    /// the whole envelope's (spec 06 §1), unless it is the signature's. cosign 2.5 stamps the one and 3.1 the other;
+    /// either tells that the signature was there.
+    pub fn stamped(&self, imprint: &Digest) -> &[u8] {
+        let signature = self.content.signature();
         match &self.stored_envelope {
-            Some(stored) => stored.bytes(),
-            None => self.content.signature(),
+            Some(stored) if *imprint != imprint.algorithm().digest(signature) => stored.bytes(),
+            _ => signature,
         }
     }
 

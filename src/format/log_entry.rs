@@ -755,7 +755,7 @@ mod tests {
         let proposal = propose_dsse_v001(
             &Envelope {
                 payload_type: text(&envelope["payloadType"]),
-                payload: bytes(&envelope["payload"]),
+                payload: bytes(&envelope["payload"]).into(),
                 signature: bytes(&envelope["signatures"][0]["sig"]),
                 keyid: String::new(),
             },

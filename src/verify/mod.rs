@@ -48,6 +48,7 @@ use crate::crypto::{SignatureMemo, UnixTime};
 use crate::format::bundle::{Bundle, Content, KeyMaterial};
 use crate::format::certificate_identity::CertificateIdentity;
 use crate::format::legacy::StoredEnvelope;
+use crate::format::statement::COSIGN_SIGN_V1;
 use crate::trust::TrustedRoot;
 use crate::verify::explain::Trail;
 
@@ -319,10 +320,15 @@ impl<'t> Verifier<'t> {
         let MatchedSigner::Identity(identity) = found.signer() else {
             return Err(VerifyError::NoCertificate);
         };
-        let statement = found.signature().statement();
+        let signature = found.signature();
         Ok(FoundSigner {
             identity: identity.clone(),
-            predicate_type: statement.map(|statement| statement.predicate_type.clone()),
+            predicate_type: match (signature.statement(), signature.simple_signing()) {
+                (Some(statement), _) => Some(statement.predicate_type.clone()),
+                // What a bundle says with this type.
+                (None, Some(_)) => Some(COSIGN_SIGN_V1.to_owned()),
+                (None, None) => None,
+            },
             time: found.times().map(ObservedTimes::earliest),
         })
     }

@@ -179,8 +179,10 @@ fn bracket(inner: &str) -> Result<(Segment, &str), &'static str> {
     Ok((Segment::Element(index), rest))
 }
 
+/// Reads a JSON string with nothing around it.
 fn string(text: &str) -> Option<String> {
-    serde_json::from_str(text).ok()
+    let read = serde_json::from_str(text).ok();
+    read.filter(|_| !text.ends_with(|c: char| c.is_ascii_whitespace()))
 }
 
 fn number(text: &str) -> Option<Number> {

@@ -57,7 +57,12 @@ pub(super) fn verify_timestamps(
     for der in &bundle.timestamps {
         verified.extend(trail.check(explain::TIMESTAMP, |trail| {
             let response = TimestampResponse::parse(der)?;
-            judge_timestamp(&response, bundle.stamped(), verifier, trail)
+            judge_timestamp(
+                &response,
+                bundle.stamped(&response.imprint),
+                verifier,
+                trail,
+            )
         })?);
     }
     let needed = thresholds.timestamp;

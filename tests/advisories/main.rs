@@ -29,6 +29,7 @@ mod support;
 #[path = "../forge/token.rs"]
 mod token;
 
+mod attestations;
 mod bounds;
 mod identity_tokens;
 mod registry;
@@ -37,3 +38,29 @@ mod statements;
 mod table;
 mod trust_material;
 mod verification;
+
+/// The part of a help text that is about what is accepted: not how registries are spoken to, which images of an
+/// index are judged (`cli/recursive.rs`), how much is read, or where an older signature lies.
+pub fn policy_help(help: &str) -> String {
+    const OTHERS: [&str; 7] = [
+        "Index:",
+        "Registry:",
+        "Registry transport:",
+        "Registry caps:",
+        "Limits:",
+        "Older form:",
+        "Trust:",
+    ];
+    let mut is_other = false;
+    let mut kept = String::new();
+    for line in help.lines() {
+        if line.ends_with(':') && !line.starts_with(' ') {
+            is_other = OTHERS.contains(&line);
+        }
+        if !is_other {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+    }
+    kept
+}

@@ -164,7 +164,8 @@ fn sigstore_go_600_message_digest_of_another_file() {
 #[test]
 fn ghsa_52v5_jr5w_gjxr_every_policy_flag_refuses() {
     /// Flags that ask for nothing; those that ask for less say so in their name or help.
-    const OTHERS: [&str; 15] = [
+    const OTHERS: [&str; 16] = [
+        "--local-image",
         "--any-statement",
         "--insecure-ignore-tlog",
         "--insecure-ignore-sct",
@@ -282,6 +283,7 @@ issuer = "https://other.test"
             let through = ["--certificate-oidc-issuer", issuer.as_str()];
             run(&[who, through].concat()).exits(0);
             let help = world.keyless(command).arg("--help").run().exits(0).stdout;
+            let help = crate::policy_help(&help);
             let flags: Vec<&str> = help
                 .lines()
                 .filter_map(|line| {

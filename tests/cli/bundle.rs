@@ -116,7 +116,7 @@ fn what_would_not_verify_is_not_written() {
     world.write("other", "other content");
     upgrade(&world, "--artifact other").fails(21, "artifact-mismatch");
     world.write("old.json", "{}");
-    upgrade(&world, "").fails(22, "bundle-malformed");
+    upgrade(&world, "").fails(22, "bundle-version");
 }
 
 /// The parts of a bundle, in files of their own.
@@ -153,7 +153,7 @@ fn a_bundle_is_made_of_its_parts() {
         verify(&world, "made.json").exits(0);
         world.write("file", "contenu");
         let run = create(&world, &format!("{all} --overwrite"));
-        run.fails(21, "artifact-mismatch");
+        run.fails(20, "signature-invalid");
     }
 }
 

@@ -83,6 +83,8 @@ fn attestations_are_chosen_by_what_they_say_themselves() {
     let run = world.keyless("download attestation").arg(image.by_tag());
     let run = run.run().exits(0);
     assert_eq!(run.stdout.lines().next(), Some(bundle.to_string().as_str()));
+    let run = world.keyless("download attestation --output json --predicate-type slsaprovenance9");
+    run.arg(image.by_tag()).run().exits(2);
     let run = world.keyless("download attestation --output json --predicate-type spdx");
     run.arg(image.by_tag()).run().fails(10, "nothing-attached");
 }

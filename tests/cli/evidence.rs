@@ -424,6 +424,8 @@ fn nothing_but_the_command_line_waives() {
             "COSIGN_REGISTRY_PASSWORD]",
             "COSIGN_REGISTRY_TOKEN]",
             "COSIGN_REPOSITORY=",
+            "COSIGN_MAX_ATTACHMENT_SIZE=",
+            "KEYLESS_REGISTRY_TRUSTED_REALM=",
         ];
         let known = known.map(|name| help.stdout.matches(&format!("[env: {name}")).count());
         assert_eq!(variables.count(), known.iter().sum::<usize>());

@@ -101,7 +101,7 @@ impl Key {
         });
         let content = Content::DsseEnvelope(Envelope {
             payload_type,
-            payload,
+            payload: payload.into(),
             signature,
             keyid: String::new(),
         });

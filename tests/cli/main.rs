@@ -2,6 +2,8 @@
 //! what each service was asked. One file for each command, and some for what all commands promise.
 
 mod attach;
+mod attest;
+mod attest_blob;
 mod bundle;
 mod clean;
 mod copy;
@@ -22,6 +24,7 @@ mod login;
 mod output;
 mod policy;
 mod policy_init;
+mod predicate_checks;
 mod readme;
 mod recursive;
 mod registry_caps;
@@ -37,6 +40,7 @@ mod tokens;
 mod tree;
 mod trusted_root;
 mod verify;
+mod verify_attestation;
 mod verify_blob;
 
 use std::path::Path;

@@ -2,7 +2,7 @@
 """Measured faults of cosign 3, replayed: the same scene for the real cosign and for ours. Started by faults.sh.
 
 Each scene tells what both did; it passes when ours has the right outcome, and notes whether cosign still has the fault.
-The letters are those under which the faults were measured. Ends with "N passed, N failed".
+The letters are those under which the faults were measured, + where that was later. Ends with "N passed, N failed".
 """
 import base64
 import concurrent.futures
@@ -369,7 +369,7 @@ def clean():
             index, children = push_index(host, name)
             image = f"{host}/{name}@{index}"
             cosign_sign(image, None, "--recursive")
-            done = run(COSIGN, "clean", "--type", "all", "-f", image) if program == "cosign" else keyless("clean", "--recursive", "-y", image)
+            done = run(COSIGN, "clean", "--type", "all", "-f", image) if program == "cosign" else keyless("clean", "--recursive", "--force", image)
             left[program] = done, sum(keyless_verify(f"{host}/{name}@{one}").code == 0 for one in (index, *children))
         (theirs, a), (ours, b) = left["cosign"], left["keyless"]
         yield Outcome(f"exit {theirs.code}, {a} of 3 still verify", a > 0, f"{ours}, {b} of 3 still verify", ours.code == 0 and b == 0, where)
@@ -383,6 +383,44 @@ def sign_a_tag():
     ours = keyless("sign", "-y", f"{name}:v1")
     yield Outcome(f"exit {theirs.code}, {'names' if digest in theirs.text else 'does not name'} what was signed", digest not in theirs.text,
                   f"exit {ours.code}, {'names' if digest in ours.text else 'does not name'} what was signed", ours.code == 0 and digest in ours.text)
+
+
+@scene("+", "cosign copy puts the image itself under its fallback tag, and then cannot sign it")
+def copied_by_cosign():
+    image = fresh(API)
+    cosign_sign(image, legacy())
+    name = f"{os.environ['SANDBOX_REGISTRY_PLAIN']}/faults/copied{time.time_ns()}"
+    must(run(COSIGN, "copy", image, f"{name}:v1"))
+    copy = f"{name}@{image.rpartition('@')[2]}"
+    theirs, judged = run(COSIGN, "sign", *new(), copy), keyless_verify(copy)
+    signed = keyless("sign", "-y", copy)
+    again = keyless_verify(copy)
+    yield Outcome(theirs, theirs.code != 0, f"old signature: {judged}; signs: {signed}; verifies: {again}", judged.code == signed.code == again.code == 0)
+
+
+@scene("+", "cosign copy, save and load lose bundles")
+def lost_on_the_way():
+    for where, host in BOTH:
+        image, left = fresh(API), {}
+        keyless_sign(image)
+        for program in ("cosign", "keyless"):
+            name, folder = f"{host}/faults/moved{program}{time.time_ns()}", os.path.join(work, f"moved{program}{time.time_ns()}")
+            copy = [run(COSIGN, "copy", image, f"{name}:v1") if program == "cosign" else keyless("copy", image, f"{name}:v1")]
+            layout = [run(COSIGN, "save", "--dir", folder, image), run(COSIGN, "load", "--dir", folder, f"{name}l:v1")] if program == "cosign" else [
+                keyless("save", "--dir", folder, image), keyless("load", "--dir", folder, f"{name}l:v1")]
+            digest = image.rpartition("@")[2]
+            left[program] = [f"{what}: exit {'/'.join(str(one.code) for one in done)}, then verify {keyless_verify(f'{at}@{digest}').code}"
+                             for what, done, at in (("copy", copy, name), ("save/load", layout, f"{name}l"))]
+        yield Outcome("; ".join(left["cosign"]), any(not text.endswith(" 0") for text in left["cosign"]), "; ".join(left["keyless"]), all(text.endswith("verify 0") and "exit 0" in text for text in left["keyless"]), where)
+
+
+@scene("+", "cosign attest in the old format stamps what cosign does not look for")
+def own_timestamp():
+    image = fresh(API)
+    cosign_attest(image, "slsaprovenance", file('{"builder":{"id":"https://example.test/b"},"buildType":"https://example.test/t"}'), [*legacy(), "--timestamp-server-url", os.environ["SANDBOX_TSA_URL"]])
+    theirs = run(COSIGN, "verify-attestation", *WHO, "--type", "slsaprovenance", "--use-signed-timestamps", image)
+    ours = keyless("verify-attestation", *WHO, "--type", "slsaprovenance", "--timestamp-threshold", "1", image)
+    yield Outcome(theirs, theirs.code != 0, ours, ours.code == 0)
 
 
 # --- B8: cost ---------------------------------------------------------------------------------------------------------
@@ -444,6 +482,18 @@ def thousand():
             (theirs, a), (ours, b) = got["cosign"], got["keyless"]
             yield Outcome(told(theirs, a), a > 2000 or theirs.code != 0, told(ours, b), ours.code == 0 and ours.peak < MOST_MEMORY,
                           f"{where}, {'of other types' if kind == 'other' else 'that claim to be bundles'}")
+
+
+@scene("B8", "junk under the old tag beside the good signature")
+def crowded_legacy():
+    for where, host, count, large in (("300 false layers", API, 300, 0), ("300 false layers", TAG, 300, 0), ("10 false layers, one of 100 MB", TAG, 10, 100_000_000)):
+        image = fresh(host)
+        cosign_sign(image, legacy())
+        junk.crowd_legacy(image, count, large)
+        got = counted(image)
+        (theirs, a), (ours, b) = got["cosign"], got["keyless"]
+        yield Outcome(told(theirs, a), theirs.code != 0 or theirs.peak > 100, told(ours, b), ours.code == 0 and ours.peak < MOST_MEMORY,
+                      f"{'referrers API' if host == API else 'fallback tag'}, {where}")
 
 
 def main():

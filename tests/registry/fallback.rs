@@ -9,7 +9,7 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse as _;
 use futures_util::future::join_all;
 use keyless::diagnostic::{Diagnostic as _, Exit};
-use keyless::format::oci::{Descriptor, OCI_INDEX, OCI_MANIFEST, fallback_tag};
+use keyless::format::oci::{Descriptor, OCI_INDEX, OCI_MANIFEST, ReferrersIndex, fallback_tag};
 use keyless::net::registry::{Attached, RegistryClient};
 use keyless::sandbox::registry::{RegistryFaults, RegistryMode};
 
@@ -273,6 +273,30 @@ async fn a_tag_that_is_no_index_is_left_alone() {
         .unwrap_err();
     assert_eq!(error.code(), "registry-document-unusable");
     assert!(registry.paths().iter().all(|p| p.starts_with("GET")));
+}
+
+#[tokio::test]
+async fn the_image_itself_under_the_tag_as_cosign_copy_puts_it_is_no_list() {
+    let registry = Registry::start(mode(false)).await;
+    let tag = fallback_tag(&registry.image.digest);
+    let image = put_image(&registry.sandbox, &tag, b"files of version one");
+    assert_eq!(image.digest, registry.image.digest);
+    assert_eq!(listed(&client(), &registry).await, []);
+
+    // Signing it replaces the tag by an index, in which the image still stands: a registry's collection of what has
+    // no tag must not take it.
+    let attachment = attachment(&registry.image, 1);
+    client()
+        .attach(&registry.subject, &attachment)
+        .await
+        .unwrap();
+    let expected = [attachment.manifest.descriptor.clone()];
+    assert_eq!(listed(&client(), &registry).await, expected);
+    let host = &registry.server.host;
+    let reply = reqwest::get(format!("http://{host}/v2/{REPOSITORY}/manifests/{tag}"));
+    let index = reply.await.unwrap().bytes().await.unwrap();
+    let index = ReferrersIndex::parse(&index).unwrap();
+    assert!(index.contains(&registry.image.digest));
 }
 
 #[tokio::test]

@@ -6,4 +6,5 @@ mod authentication;
 mod fallback;
 mod handlers;
 mod oci;
+mod strangers;
 mod support;

@@ -167,6 +167,7 @@ impl BundleFacts {
     pub fn of(bundle: &Bundle, digest: Digest) -> Self {
         BundleFacts {
             version: match bundle.version {
+                _ if bundle.is_older_form() => "legacy",
                 BundleVersion::V01 => "v0.1",
                 BundleVersion::V02 => "v0.2",
                 BundleVersion::V03 => "v0.3",

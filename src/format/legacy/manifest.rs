@@ -113,6 +113,20 @@ mod tests {
     }
 
     #[test]
+    fn a_timestamp_of_an_attestation_is_over_the_envelope_or_its_signature() {
+        let bundle = captured(ATT, ATT_LAYER).1.bundle().unwrap();
+        let signature = bundle.content.signature();
+        assert_eq!(bundle.stamped(&Digest::sha256(signature)), signature);
+        for covered in [ATT_LAYER, b"anything else"] {
+            assert_eq!(bundle.stamped(&Digest::sha256(covered)), ATT_LAYER);
+        }
+        // Of an image's signature, nothing but the signature is.
+        let bundle = captured(SIG, SIG_LAYER).1.bundle().unwrap();
+        let signature = bundle.content.signature();
+        assert_eq!(bundle.stamped(&Digest::sha256(SIG_LAYER)), signature);
+    }
+
+    #[test]
     fn manifests_of_cosign_are_read_and_written_again() {
         for (bytes, content) in [(SIG, SIG_LAYER), (ATT, ATT_LAYER)] {
             let (manifest, layer) = captured(bytes, content);

@@ -297,6 +297,10 @@ impl Diagnostic for RegistryError {
             RegistryError::Denied { .. } => Some(
                 "the credentials were refused or do not allow this; log in again".to_owned(),
             ),
+            RegistryError::ForeignRealm { .. } => Some(
+                "if that is right, --registry-trusted-realm names the host that may have them"
+                    .to_owned(),
+            ),
             RegistryError::OverCap { cap, .. } => {
                 Some(format!("a larger {} lets it through", cap.flag()))
             }

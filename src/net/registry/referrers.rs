@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::time::Instant;
 
-use reqwest::header::{ACCEPT, HeaderMap, HeaderValue, LINK};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, LINK};
 use url::Url;
 
 use super::auth::Access;
@@ -16,7 +16,7 @@ use super::error::RegistryError;
 use super::manifests::check_digest;
 use super::reference::{DigestReference, Target};
 use crate::crypto::Digest;
-use crate::format::oci::{Descriptor, OCI_INDEX, ReferrersIndex, fallback_tag};
+use crate::format::oci::{Descriptor, OCI_INDEX, OCI_MANIFEST, ReferrersIndex, fallback_tag};
 use crate::net::error::{NetError, redacted};
 use crate::net::http::{Method, Reply, same_origin};
 
@@ -218,10 +218,15 @@ impl RegistryClient {
         if let Some((index, _)) = self.fallback_index(subject).await? {
             listing.take(&index);
         }
+        let image = subject.digest();
+        listing.read.descriptors.retain(|one| one.digest != image);
         Ok(listing.read)
     }
 
     /// Reads the index under the fallback tag in the subject's own repository, with the reply it came in.
+    ///
+    /// `cosign copy` puts this tag on the image itself, which would hide its older signatures and let nobody sign
+    /// it. That reads as an index of the image alone: what is written in its place still keeps the image.
     pub(super) async fn fallback_index(
         &self,
         subject: &DigestReference,
@@ -232,6 +237,16 @@ impl RegistryClient {
             return Ok(None);
         };
         check_digest(&target, &reply)?;
+        if Digest::sha256(&reply.body) == subject.digest() {
+            let stated = reply.headers.get(CONTENT_TYPE);
+            let media_type = stated.and_then(|value| value.to_str().ok());
+            let mut index = ReferrersIndex::empty();
+            index.add(&Descriptor::of(
+                media_type.unwrap_or(OCI_MANIFEST),
+                &reply.body,
+            ));
+            return Ok(Some((index, reply)));
+        }
         let index = ReferrersIndex::parse_up_to(&reply.body, self.options().limits.referrers)
             .map_err(|cause| RegistryError::Document {
                 what: "index under the fallback tag",

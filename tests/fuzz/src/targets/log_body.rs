@@ -34,7 +34,11 @@ fn run(data: &[u8]) {
     };
     for (kind, version) in kinds {
         match LogBody::parse(kind, version, data) {
-            Ok(LogBody::HashedRekord { verifier, .. } | LogBody::Dsse { verifier, .. }) => {
+            Ok(
+                LogBody::HashedRekord { verifier, .. }
+                | LogBody::StoredEnvelope { verifier, .. }
+                | LogBody::Dsse { verifier, .. },
+            ) => {
                 read += 1;
                 match verifier {
                     Verifier::Certificate(der) => drop(Certificate::from_der(&der)),

@@ -9,6 +9,7 @@ pub mod captures;
 pub mod certificate;
 pub mod checkpoint;
 pub mod identity_token;
+pub mod image_list;
 pub mod image_reference;
 pub mod legacy;
 pub mod log_body;
@@ -60,11 +61,12 @@ pub struct Target {
     pub weight: u32,
 }
 
-pub const ALL: [Target; 19] = [
+pub const ALL: [Target; 20] = [
     bundle::TARGET,
     certificate::TARGET,
     checkpoint::TARGET,
     identity_token::TARGET,
+    image_list::TARGET,
     image_reference::TARGET,
     legacy::TARGET,
     log_body::TARGET,

@@ -14,6 +14,68 @@ use serde_json::{Value, json};
 use super::captures::{BUNDLES, trust};
 use super::checkpoint::recorded_answers;
 
+/// Files that name images, each behind its name.
+const IMAGE_LISTS: [&str; 6] = [
+    r#"deployment.yaml
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  template:
+    spec:
+      initContainers: [{name: i, image: "registry.example/i:1"}]
+      containers:
+      - &base
+        name: c
+        image: registry.example/c:2
+      - {<<: *base, name: d}
+      volumes: [{name: v, image: {reference: 'registry.example/v'}}]
+---
+apiVersion: tekton.dev/v1
+kind: Task
+metadata: {name: t}
+spec: {steps: [{image: registry.example/s}], containers: [{image: a}, {name: b}]}
+"#,
+    r#"pods.json
+{"apiVersion": "v1", "kind": "List", "items": [
+  {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "annotations": {"a": "b"}},
+   "spec": {"containers": [{"name": "c", "image": "registry.example\/c@sha256:00"}]}, "status": {"image": "no"}}]}
+"#,
+    r#"compose.yaml
+x-base: &base {image: "registry.example/${NAME:-base}:${TAG-1}", restart: always}
+include: [other.yaml]
+services:
+  web: {<<: *base, build: .}
+  job: {image: !!str "a$$b"}
+  built: {build: {context: .}}
+  other: {extends: {service: web}}
+  db:
+    image: db${SUFFIX:+-$SUFFIX}
+    volumes: [{type: image, source: seed}]
+"#,
+    r#"Dockerfile
+# syntax=docker/dockerfile:1
+# escape=\
+ARG GO=1.25 BASE="alpine:${ALPINE:-3}"
+FROM --platform=$BUILDPLATFORM golang:${GO} AS build
+RUN --mount=type=bind,from=tools,target=/t \
+  # comment
+  make
+COPY <<EOF <<-"E2" /x
+FROM no
+EOF
+	E2
+FROM ${BASE}
+COPY --from=build --chown=1:1 /a /a
+COPY --from=assets:4 /b /b
+COPY --from=0 /c /c
+ONBUILD RUN ["x"]
+FROM scratch
+"#,
+    "-\n# all\nregistry.example/a:1 # one\n\nlocalhost:5000/b@sha256:00\r\n",
+    "-\nFROM a\nRUN cat <<'E'\nE\n",
+];
+
 /// Seeds by target, each once.
 #[derive(Default)]
 pub struct Seeds(pub BTreeMap<&'static str, Vec<Vec<u8>>>);
@@ -267,6 +329,9 @@ impl Seeds {
             format!("index.docker.io/a.b/c@sha512:{hex}{hex}"),
         ] {
             self.add("image_reference", text.as_bytes());
+        }
+        for text in IMAGE_LISTS {
+            self.add("image_list", text.as_bytes());
         }
         for text in [
             format!("sha256:{hex}"),

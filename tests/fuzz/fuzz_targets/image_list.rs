@@ -1,0 +1,3 @@
+#![no_main]
+
+keyless_fuzz::fuzz!(image_list);
