@@ -16,7 +16,7 @@ use crate::net::registry::{ImageReference, RegistryError};
 use crate::verify::policy::PatternError;
 
 /// Images that are worked on at a time unless --jobs says otherwise.
-pub(crate) const DEFAULT_JOBS: usize = 16;
+pub(crate) const DEFAULT_JOBS: usize = 32;
 
 /// Form of a signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

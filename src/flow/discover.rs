@@ -230,17 +230,19 @@ async fn search<T>(
     let passed: Vec<Option<FindError>> = listed.iter().map(&passed_over).collect();
     let beyond = beyond_candidates(&listed, &passed);
     let cut = cut.or_else(|| beyond.contains(&true).then(too_many_candidates));
-    let candidates = listed.iter().zip(passed).zip(beyond);
-    let layers = join_all(
-        candidates.map(|((descriptor, passed), is_beyond)| async move {
-            match passed {
-                Some(error) => Err(error),
-                None if is_beyond => Err(too_many_candidates().into()),
-                None => bundle_layer(store, descriptor, budget).await,
-            }
-        }),
-    )
-    .await;
+    // A future for each that is fetched, and for no other: ten thousand of them take more than they fetch.
+    let fetched = (0..listed.len()).filter(|i| passed[*i].is_none() && !beyond[*i]);
+    let fetched = join_all(fetched.map(|i| bundle_layer(store, &listed[i], budget))).await;
+    let mut fetched = fetched.into_iter();
+    let layers = passed.into_iter().zip(beyond).map(|(passed, is_beyond)| {
+        let beyond = || FindError::from(too_many_candidates());
+        match passed {
+            Some(error) => Err(error),
+            None if is_beyond => Err(beyond()),
+            None => fetched.next().unwrap_or_else(|| Err(beyond())),
+        }
+    });
+    let layers = layers.collect();
     let outcomes = fetch_layers(store, layers, budget, |layer, json| {
         let bundle = Bundle::parse_bounded(json, json.len())?;
         if bundle.version < BundleVersion::V03 {

@@ -5,6 +5,7 @@ use crate::crypto::Digest;
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::discover::FindError;
 use crate::format::bundle::Bundle;
+use crate::format::limits;
 use crate::verify::policy_file::{self, Required, Requirement};
 use crate::verify::{
     Artifact, ExpectedContent, Explanation, MatchedSigner, VerifiedBundle, Verifier, VerifyError,
@@ -314,6 +315,9 @@ impl Diagnostic for Unmet {
                 Some("an attestation says something about an image; it does not sign it".to_owned())
             }
             Unmet::NoSignature { .. } => Some("sign it with `keyless sign`".to_owned()),
+            Unmet::Unreadable(_, "registry-object-too-large", _) => {
+                Some(limits::TO_RAISE.to_owned())
+            }
             Unmet::NoAttestation { .. } | Unmet::Unreadable(..) => None,
         }
     }

@@ -45,6 +45,13 @@ pub const IMAGE_LIST_VALUES: usize = 400_000;
 pub const IMAGE_LIST_VISITS: usize = 2_000_000;
 /// Nesting of a document that names images; a pod of a list in a template stays below 20.
 pub const IMAGE_LIST_DEPTH: usize = 64;
+/// Documents in one such file; what a chart renders to has some hundred.
+pub const IMAGE_LIST_DOCUMENTS: usize = 10_000;
+/// Instructions of a Dockerfile; the longest known have some hundred.
+pub const DOCKERFILE_INSTRUCTIONS: usize = 20_000;
+/// One instruction of a Dockerfile, in bytes, without its here-documents; no system runs a command of more than
+/// 128 KiB.
+pub const DOCKERFILE_INSTRUCTION_LEN: usize = 256 * 1024;
 /// Arguments of a Dockerfile before its first stage.
 pub const IMAGE_LIST_ARGUMENTS: usize = 1024;
 /// An image's name as a file has it, in bytes; a reference has at most 255 + 128 + 136 and its registry.

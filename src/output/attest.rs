@@ -101,7 +101,7 @@ fn attestations(shown: &[Shown<'_>]) -> Value {
     each.collect::<Vec<_>>().into()
 }
 
-/// The predicates that the members of [`attestations`] stand for.
+/// The predicates that the members of `attestations` stand for.
 pub fn predicates(shown: &[Shown<'_>]) -> Vec<Raw> {
     shown
         .iter()

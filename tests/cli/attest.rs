@@ -458,6 +458,7 @@ fn a_predicate_beyond_the_cap_needs_the_cap_to_be_raised() {
         "registry-object-too-large",
         "{run:#?}"
     );
+    run.says("--max-attachment-size");
     let run = verify("")
         .env("COSIGN_MAX_ATTACHMENT_SIZE", "12MiB")
         .run()

@@ -39,6 +39,7 @@ sign_keyless_attestation() { "${limit[@]}" "$KEYLESS" attest "${keyless_sign[@]}
 sign_keyless_blob() { "${limit[@]}" "$KEYLESS" sign-blob "${keyless_sign[@]}" -y --bundle "$2" "$1"; }
 sign_keyless_blob_attestation() { "${limit[@]}" "$KEYLESS" attest-blob "${keyless_sign[@]}" -y "${attestation[@]}" --predicate "$predicate" --bundle "$2" "$1"; }
 sign_keyless_legacy_image() { "${limit[@]}" "$KEYLESS" sign "${keyless_sign[@]}" -y --format legacy "$1"; }
+sign_keyless_legacy_blob() { "${limit[@]}" "$KEYLESS" sign-blob "${keyless_sign[@]}" --format legacy --overwrite --bundle "$2" "$1"; }
 sign_keyless_legacy_attestation() { "${limit[@]}" "$KEYLESS" attest "${keyless_sign[@]}" -y --format legacy "${attestation[@]}" --predicate "$predicate" "$1"; }
 sign_cosign_image() { "${limit[@]}" "$cosign" sign "${new_flags[@]}" "$1"; }
 sign_cosign_attestation() { "${limit[@]}" "$cosign" attest "${new_flags[@]}" "${attestation[@]}" --predicate "$predicate" "$1"; }
@@ -127,7 +128,7 @@ no_signer() { # no_signer SIGNER THING
   case $1/$2 in
     sigstore_*/image | sigstore_*/index | sigstore_*/attestation) echo "sigstore-python and sigstore-js sign files only" ;;
     sigstore_js/blob_attestation) [ "$REKOR_VERSION" = v1 ] || echo "sigstore-js asks Rekor v2 for an entry of kind dsse, which Rekor v2 takes no more" ;;
-    keyless_legacy/blob*) echo "keyless writes a file's signature as a bundle only" ;;
+    keyless_legacy/blob_attestation) echo "keyless writes a file's attestation as a bundle only" ;;
     *_legacy/* | cosign2/*) [ "$REKOR_VERSION" = v1 ] || echo "the old formats have no place for an entry of Rekor v2" ;;
   esac
 }
@@ -178,7 +179,7 @@ matrix_row() { # matrix_row WHERE SIGNER THING TARGET-MAKER REGISTRY-NAME HOST H
     for verifier in "${verifiers[@]}"; do note "$where" "$what" "${signer//_/-} -> ${verifier//_/-}" empty "$reason"; done
     return
   fi
-  out=$work/made/$signer.$thing.$how.${where//[^a-z0-9]/_}
+  out=$work/made/$signer.$thing.$how${host//[^0-9]/_}.${where//[^a-z0-9]/_}
   case $thing in
     image | attestation) target=$(push_image "$host/matrix/$signer/$thing") ;;
     index) target=$(push_index "$host/matrix/$signer/$thing") ;;

@@ -15,7 +15,7 @@ use super::remark::RemarkKind;
 use super::variables::{Quoting, Values, expand};
 use super::{Collector, ImageListError, ImageListKind, SHOWN};
 use crate::diagnostic::clean;
-use crate::format::limits::IMAGE_LIST_ARGUMENTS;
+use crate::format::limits::{DOCKERFILE_INSTRUCTIONS, IMAGE_LIST_ARGUMENTS};
 use lines::{Instruction, Instructions};
 
 /// Every instruction there is.
@@ -46,7 +46,14 @@ pub(super) fn read(text: &str, found: &mut Collector) -> Result<(), ImageListErr
         let image = clean(&image, SHOWN);
         found.remark(line, RemarkKind::Frontend { image })?;
     }
+    let instructions = instructions.take(DOCKERFILE_INSTRUCTIONS + 1);
     let instructions = instructions.collect::<Result<Vec<_>, _>>()?;
+    if instructions.len() > DOCKERFILE_INSTRUCTIONS {
+        return Err(ImageListError::TooMany {
+            what: "instructions",
+            limit: DOCKERFILE_INSTRUCTIONS,
+        });
+    }
     let mut reader = Reader {
         escape: directives.escape,
         arguments: Values::new(),

@@ -12,7 +12,9 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 
 use super::{ImageListError, SHOWN};
 use crate::diagnostic::clean;
-use crate::format::limits::{IMAGE_LIST_DEPTH, IMAGE_LIST_VALUES, IMAGE_LIST_VISITS};
+use crate::format::limits::{
+    IMAGE_LIST_DEPTH, IMAGE_LIST_DOCUMENTS, IMAGE_LIST_VALUES, IMAGE_LIST_VISITS,
+};
 
 /// Characters that are line breaks in YAML 1.1 and none in YAML 1.2.
 const DISPUTED_BREAKS: [char; 3] = ['\u{85}', '\u{2028}', '\u{2029}'];
@@ -20,6 +22,7 @@ const DISPUTED_BREAKS: [char; 3] = ['\u{85}', '\u{2028}', '\u{2029}'];
 /// Documents of a stream, one at a time.
 pub(super) struct Documents<'a> {
     parser: Parser<'a, StrInput<'a>>,
+    count: usize,
     is_over: bool,
 }
 
@@ -98,6 +101,7 @@ impl<'a> Documents<'a> {
         }
         Ok(Documents {
             parser: Parser::new_from_str(text),
+            count: 0,
             is_over: false,
         })
     }
@@ -113,6 +117,13 @@ impl<'a> Documents<'a> {
     fn document(&mut self) -> Result<Option<Document<'a>>, ImageListError> {
         while let Some((event, _)) = self.event()? {
             if let Event::DocumentStart(_) = event {
+                self.count += 1;
+                if self.count > IMAGE_LIST_DOCUMENTS {
+                    return Err(ImageListError::TooMany {
+                        what: "documents",
+                        limit: IMAGE_LIST_DOCUMENTS,
+                    });
+                }
                 return self.build().map(Some);
             }
         }
@@ -158,12 +169,22 @@ struct Open {
 struct Builder<'a> {
     nodes: Vec<Content<'a>>,
     open: Vec<Open>,
+    /// Values so far, aliases and ends of collections included.
+    values: usize,
     /// Nodes by the number that the parser gives an anchor.
     anchors: BTreeMap<usize, usize>,
 }
 
 impl<'a> Builder<'a> {
     fn take(&mut self, event: Event<'a>, line: usize) -> Result<(), ImageListError> {
+        self.values += 1;
+        if self.values > IMAGE_LIST_VALUES {
+            return Err(ImageListError::TooManyValues {
+                line,
+                limit: IMAGE_LIST_VALUES,
+                aliases: false,
+            });
+        }
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let is_plain = style == ScalarStyle::Plain;
@@ -210,13 +231,6 @@ impl<'a> Builder<'a> {
         tag: Option<&Tag>,
     ) -> Result<usize, ImageListError> {
         let id = self.nodes.len();
-        if id >= IMAGE_LIST_VALUES {
-            return Err(ImageListError::TooManyValues {
-                line,
-                limit: IMAGE_LIST_VALUES,
-                aliases: false,
-            });
-        }
         let tag = Tagged::of(tag, &value);
         self.nodes.push(Content { line, tag, value });
         if anchor != 0 {

@@ -6,6 +6,7 @@ use std::iter::Peekable;
 
 use super::{shape, words};
 use crate::format::image_list::ImageListError;
+use crate::format::limits::DOCKERFILE_INSTRUCTION_LEN;
 
 /// One instruction with all its continuations, without what its here-documents hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +85,12 @@ impl<'a> Instructions<'a> {
             let (part, ends) = self.without_continuation(next);
             text.push_str(part);
             is_whole = ends;
+            if text.len() > DOCKERFILE_INSTRUCTION_LEN {
+                break;
+            }
+        }
+        if text.len() > DOCKERFILE_INSTRUCTION_LEN {
+            return Err(shape(line, "an instruction longer than a command can be"));
         }
         for (name, strips_tabs) in words::heredocs(&text)
             .ok_or_else(|| shape(line, "a here-document whose end cannot be told"))?

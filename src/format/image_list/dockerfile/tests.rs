@@ -1,5 +1,8 @@
 use super::super::ImageListKind;
 use super::super::tests::{images, names, read, refused, remarks};
+use crate::format::limits::{
+    DOCKERFILE_INSTRUCTION_LEN, DOCKERFILE_INSTRUCTIONS, IMAGE_LIST_ARGUMENTS,
+};
 
 const KIND: ImageListKind = ImageListKind::Dockerfile;
 
@@ -159,7 +162,25 @@ fn defaults_cannot_grow_without_end() {
     refused(KIND, &format!("{many}FROM a"), "image-list-too-many", None);
 }
 
-use super::IMAGE_LIST_ARGUMENTS;
+#[test]
+fn instructions_are_bounded() {
+    let many = |count: usize| format!("FROM a\n{}", "RUN x\n".repeat(count - 1));
+    assert_eq!(names(KIND, &many(DOCKERFILE_INSTRUCTIONS)), ["a"]);
+    let more = many(DOCKERFILE_INSTRUCTIONS + 1);
+    refused(KIND, &more, "image-list-too-many", None);
+    let long = |len: usize| format!("FROM a\nRUN {}", "x".repeat(len - 4));
+    assert_eq!(names(KIND, &long(DOCKERFILE_INSTRUCTION_LEN)), ["a"]);
+    let longer = long(DOCKERFILE_INSTRUCTION_LEN + 1);
+    refused(KIND, &longer, "image-list-shape", Some(2));
+    let joined = format!("FROM a\nRUN {}", "x\\\n".repeat(DOCKERFILE_INSTRUCTION_LEN));
+    refused(KIND, &joined, "image-list-shape", Some(2));
+    // What a here-document holds is no part of it.
+    let held = format!(
+        "FROM a\nRUN <<E\n{}\nE\n",
+        "x".repeat(DOCKERFILE_INSTRUCTION_LEN)
+    );
+    assert_eq!(names(KIND, &held), ["a"]);
+}
 
 #[test]
 fn lines_are_joined_as_buildkit_does() {

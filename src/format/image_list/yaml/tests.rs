@@ -114,14 +114,17 @@ fn values_are_bounded() {
             "a,".repeat(count)
         ))
     };
-    // Keys and values: nine in the head, six around the list, the list itself.
-    assert_eq!(names(KIND, &many(IMAGE_LIST_VALUES / 2)), ["a"]);
-    refused(
-        KIND,
-        &many(IMAGE_LIST_VALUES),
-        "image-list-too-many-values",
-        Some(5),
-    );
+    // Beside them: the keys and values of the head, and where each collection begins and ends.
+    let most = IMAGE_LIST_VALUES - 19;
+    assert_eq!(names(KIND, &many(most)), ["a"]);
+    let code = "image-list-too-many-values";
+    refused(KIND, &many(most + 1), code, Some(6));
+    let aliases = format!("  x: &a b\n  y: [{}]\n", "*a,".repeat(IMAGE_LIST_VALUES));
+    refused(KIND, &pod(&aliases), code, Some(5));
+    let documents = |count: usize| pod("  containers: [{image: a}]\n") + &"---\n".repeat(count - 1);
+    assert_eq!(names(KIND, &documents(IMAGE_LIST_DOCUMENTS)), ["a"]);
+    let more = documents(IMAGE_LIST_DOCUMENTS + 1);
+    refused(KIND, &more, "image-list-too-many", None);
 }
 
 #[test]
