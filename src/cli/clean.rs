@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::arguments::{UsageError, images};
 use super::registry_arguments::RegistryArguments;
@@ -12,6 +12,33 @@ use crate::flow::clean::{CleanType, carry_out, plan};
 use crate::net::HttpClient;
 use crate::output::attached::{clean_item, clean_text, cleaned};
 use crate::output::{Format, note};
+
+/// What is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// Signatures: bundles, and the tag of cosign's older format.
+    Signature,
+    /// Attestations, likewise.
+    Attestation,
+    /// Everything that refers to the image by its manifest, bundles among it.
+    Referrer,
+    /// The SBOM that cosign attached under a tag.
+    Sbom,
+    /// Everything attached.
+    All,
+}
+
+impl From<What> for CleanType {
+    fn from(what: What) -> Self {
+        match what {
+            What::Signature => CleanType::Signature,
+            What::Attestation => CleanType::Attestation,
+            What::Referrer => CleanType::Referrer,
+            What::Sbom => CleanType::Sbom,
+            What::All => CleanType::All,
+        }
+    }
+}
 
 /// Delete what is attached to an image. The image itself is never deleted.
 ///
@@ -27,8 +54,8 @@ pub(crate) struct CleanArguments {
     image: String,
 
     /// What to delete.
-    #[arg(long = "type", value_enum, default_value_t = CleanType::All, value_name = "TYPE")]
-    what: CleanType,
+    #[arg(long = "type", value_enum, default_value_t = What::All, value_name = "TYPE")]
+    what: What,
 
     /// Of an index, clean its images too.
     #[arg(short, long)]
@@ -69,7 +96,12 @@ pub(crate) fn run(arguments: CleanArguments, context: &Context) -> Exit {
         Ok(settled) => settled,
         Err(error) => return fail_with(output, COMMAND, &error),
     };
-    let settled = run_async(plan(&registry, &image, arguments.what, arguments.recursive));
+    let settled = run_async(plan(
+        &registry,
+        &image,
+        arguments.what.into(),
+        arguments.recursive,
+    ));
     let plan = match settled {
         Ok(plan) => plan,
         Err(error) => return fail_with(output, COMMAND, &error),

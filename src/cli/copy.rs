@@ -1,8 +1,6 @@
 //! `keyless copy`.
 
-use std::collections::BTreeSet;
-
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::arguments::images;
 use super::registry_arguments::RegistryArguments;
@@ -10,10 +8,35 @@ use super::{Context, fail_with, finish, note_exit, run_async};
 use crate::diagnostic::Exit;
 use crate::flow::copy::{CopyRequest, copy};
 use crate::flow::image_tree::PlatformFilter;
-use crate::flow::push::{Only, Selection};
+use crate::flow::push::Selection;
+use crate::flow::survey::Purpose;
 use crate::net::HttpClient;
 use crate::output::Format;
 use crate::output::attached::{transfer, transfer_text};
+
+/// Part of what is attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Only {
+    /// Signatures: bundles, and cosign's older format.
+    Sig,
+    /// Attestations, likewise.
+    Att,
+    /// SBOMs that cosign attached.
+    Sbom,
+    /// Whatever else is attached.
+    Other,
+}
+
+impl From<Only> for Purpose {
+    fn from(only: Only) -> Self {
+        match only {
+            Only::Sig => Purpose::Signature,
+            Only::Att => Purpose::Attestation,
+            Only::Sbom => Purpose::Sbom,
+            Only::Other => Purpose::Other,
+        }
+    }
+}
 
 /// Copy an image with everything attached to it to another place. Nothing is verified.
 ///
@@ -75,7 +98,7 @@ pub(crate) fn run(arguments: CopyArguments, context: &Context) -> Exit {
         destination,
         platform: arguments.platform,
         selection: Selection {
-            only: arguments.only.into_iter().collect::<BTreeSet<Only>>(),
+            only: arguments.only.into_iter().map(Purpose::from).collect(),
             force: arguments.force,
         },
     };

@@ -8,6 +8,7 @@ use super::{Context, fail, fail_with, finish, note_exit, run_async};
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::download::{DownloadRequest, Wanted, download};
 use crate::flow::image_tree::PlatformFilter;
+use crate::format::predicate::type_uri;
 use crate::net::HttpClient;
 use crate::output::attached::{NOTICE, downloads};
 use crate::output::{Format, escaped, note};
@@ -70,27 +71,6 @@ struct AttestationArguments {
     common: SignatureArguments,
 }
 
-/// Names that cosign has for predicate types.
-const NAMED: [(&str, &str); 10] = [
-    ("slsaprovenance", "https://slsa.dev/provenance/v0.2"),
-    ("slsaprovenance02", "https://slsa.dev/provenance/v0.2"),
-    ("slsaprovenance1", "https://slsa.dev/provenance/v1"),
-    ("link", "https://in-toto.io/Link/v1"),
-    ("spdx", "https://spdx.dev/Document"),
-    ("spdxjson", "https://spdx.dev/Document"),
-    ("cyclonedx", "https://cyclonedx.org/bom"),
-    ("vuln", "https://cosign.sigstore.dev/attestation/vuln/v1"),
-    ("openvex", "https://openvex.dev/ns"),
-    ("custom", "https://cosign.sigstore.dev/attestation/v1"),
-];
-
-fn predicate_type(given: String) -> String {
-    match NAMED.iter().find(|(name, _)| *name == given) {
-        Some((_, uri)) => (*uri).to_owned(),
-        None => given,
-    }
-}
-
 pub(crate) fn run(arguments: DownloadArguments, context: &Context) -> Exit {
     let (command, wanted, arguments, type_given) = match arguments.what {
         What::Signature(arguments) => ("download signature", Wanted::Signatures, *arguments, None),
@@ -120,11 +100,15 @@ pub(crate) fn run(arguments: DownloadArguments, context: &Context) -> Exit {
         Ok(settled) => settled,
         Err(error) => return fail_with(output, command, &error),
     };
+    let predicate_type = match type_given.as_deref().map(type_uri).transpose() {
+        Ok(uri) => uri.map(str::to_owned),
+        Err(error) => return fail_with(output, command, &error),
+    };
     let request = DownloadRequest {
         image,
         wanted,
         platform: arguments.platform,
-        predicate_type: type_given.map(predicate_type),
+        predicate_type,
     };
     let downloaded = match run_async(download(&registry, &request)) {
         Ok(downloaded) => downloaded,

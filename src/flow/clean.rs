@@ -17,7 +17,7 @@ use crate::net::registry::{
 };
 
 /// What is deleted, as cosign names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CleanType {
     /// Signatures: bundles, and the tag of cosign's older format.
     Signature,

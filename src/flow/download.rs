@@ -24,7 +24,7 @@ use crate::net::registry::{
 
 /// Objects fetched at a time.
 const CONCURRENCY: usize = 8;
-/// Bytes of everything that one call shows.
+/// Bytes of everything that one call shows, unless one bundle may have more.
 const MAX_BYTES: u64 = 256 * 1024 * 1024;
 
 /// What is asked for.
@@ -180,18 +180,26 @@ pub async fn download(
     let image = DigestReference::new(request.image.repository().clone(), held.descriptor.digest);
     let survey = survey(origin, held, extent).await?;
     let beside = survey.origin.of_attached();
-    let items = items(&survey.root.attached, request.wanted);
-    let bytes = items
-        .iter()
-        .fold(0u64, |sum, (_, layer, _)| sum.saturating_add(layer.size));
-    if bytes > MAX_BYTES {
-        return Err(RegistryError::TooMany {
-            what: "bytes of signatures and attestations",
-            limit: MAX_BYTES as usize,
-        }
-        .into());
-    }
     let limit = registry.options().limits.bundle;
+    let (mut found, mut failed) = (Vec::new(), Vec::new());
+    let mut items = items(&survey.root.attached, request.wanted);
+    // What is too large by itself is refused by itself, and leaves room for the others.
+    let mut room = MAX_BYTES.max(limit);
+    items.retain(|(_, layer, _)| {
+        let fits = layer.size > limit || layer.size <= room;
+        match fits {
+            true if layer.size <= limit => room -= layer.size,
+            true => {}
+            false => {
+                let error = RegistryError::TooMany {
+                    what: "bytes of signatures and attestations",
+                    limit: MAX_BYTES as usize,
+                };
+                failed.push((layer.digest, error.into()));
+            }
+        }
+        fits
+    });
     let beside = &beside;
     let outcomes: Vec<_> = stream::iter(items)
         .map(|(manifest, layer, form)| async move {
@@ -201,7 +209,6 @@ pub async fn download(
         .buffered(CONCURRENCY)
         .collect()
         .await;
-    let (mut found, mut failed) = (Vec::new(), Vec::new());
     for outcome in outcomes {
         match outcome {
             Ok(one) if is_wanted(&one, request) => found.push(one),
@@ -273,7 +280,8 @@ async fn one(
     let unreadable = |what, cause: String| DownloadError::Unreadable { what, cause };
     let (line, predicate_type) = match form {
         Form::Bundle => {
-            let bundle = Bundle::parse(&bytes).map_err(|e| unreadable("bundle", e.to_string()))?;
+            let bundle = Bundle::parse_bounded(&bytes, bytes.len())
+                .map_err(|e| unreadable("bundle", e.to_string()))?;
             let predicate_type = match &bundle.content {
                 Content::DsseEnvelope(envelope) => predicate_type(&envelope.payload),
                 Content::MessageSignature { .. } | Content::SimpleSigning { .. } => None,

@@ -6,7 +6,7 @@
 //! points to something else is not moved unless that is asked for, and that is found out before anything is
 //! sent.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -142,22 +142,9 @@ impl Diagnostic for PushError {
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
     /// Only what is attached, and of it what is for these purposes; everything if empty.
-    pub only: BTreeSet<Only>,
+    pub only: Vec<Purpose>,
     /// Whether tags may be pointed elsewhere.
     pub force: bool,
-}
-
-/// A purpose, as the command line names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
-pub enum Only {
-    /// Signatures: bundles, and cosign's older format.
-    Sig,
-    /// Attestations, likewise.
-    Att,
-    /// SBOMs that cosign attached.
-    Sbom,
-    /// Whatever else is attached.
-    Other,
 }
 
 impl Selection {
@@ -166,13 +153,7 @@ impl Selection {
     }
 
     fn takes(&self, attached: &Attached) -> bool {
-        let only = match attached.purpose() {
-            Purpose::Signature => Only::Sig,
-            Purpose::Attestation => Only::Att,
-            Purpose::Sbom => Only::Sbom,
-            Purpose::Other => Only::Other,
-        };
-        self.only.is_empty() || self.only.contains(&only)
+        self.only.is_empty() || self.only.contains(&attached.purpose())
     }
 }
 

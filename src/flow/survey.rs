@@ -586,7 +586,7 @@ impl Surveyor<'_> {
         };
         let layer = manifest.bundle_layer()?;
         let bytes = self.turn(self.beside.blob(layer, limit)).await.ok()?;
-        match Bundle::parse(&bytes).ok()?.content {
+        match Bundle::parse_bounded(&bytes, bytes.len()).ok()?.content {
             Content::MessageSignature { .. } | Content::SimpleSigning { .. } => Some(String::new()),
             Content::DsseEnvelope(envelope) => {
                 let statement = Statement::parse(&envelope.payload).ok()?;

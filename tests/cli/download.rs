@@ -83,6 +83,8 @@ fn attestations_are_chosen_by_what_they_say_themselves() {
     let run = world.keyless("download attestation").arg(image.by_tag());
     let run = run.run().exits(0);
     assert_eq!(run.stdout.lines().next(), Some(bundle.to_string().as_str()));
+    let run = world.keyless("download attestation --output json --predicate-type slsaprovenance9");
+    run.arg(image.by_tag()).run().exits(2);
     let run = world.keyless("download attestation --output json --predicate-type spdx");
     run.arg(image.by_tag()).run().fails(10, "nothing-attached");
 }
@@ -102,6 +104,37 @@ fn what_is_no_bundle_is_told_and_does_not_hide_the_others() {
     assert_eq!(document["found"].as_array().unwrap().len(), 1);
     let problem = &document["problems"][0];
     assert_eq!(problem["error"]["code"], "attached-unreadable", "{bad:?}");
+}
+
+#[test]
+fn what_is_too_large_does_not_hide_the_others() {
+    let world = World::new();
+    let image = world.image("v1");
+    sign(&world, &image);
+    let registry = world.sandbox.registry();
+    registry.put_blob(REPOSITORY, "{}").unwrap();
+    for n in 0..3u64 {
+        let mut layer = Descriptor::of(BUNDLE, format!("{n}").as_bytes());
+        layer.size = 200_000_000 + n;
+        let manifest = json!({
+            "schemaVersion": 2,
+            "config": Descriptor::of("application/vnd.oci.empty.v1+json", b"{}"),
+            "layers": [layer],
+            "subject": image.descriptor,
+        });
+        let media_type = keyless::format::oci::OCI_MANIFEST;
+        registry
+            .put_manifest(REPOSITORY, None, media_type, manifest.to_string())
+            .unwrap();
+    }
+    let run = world
+        .keyless("download bundle --output json")
+        .arg(image.by_tag());
+    let document = run.run().exits(42).json();
+    assert_eq!(document["found"].as_array().unwrap().len(), 1);
+    let problems = document["problems"].as_array().unwrap();
+    assert_eq!(problems.len(), 3);
+    assert_eq!(problems[0]["error"]["code"], "registry-object-too-large");
 }
 
 #[test]

@@ -283,3 +283,31 @@ fn places_are_told_without_looking_whether_anything_is_there() {
     let run = run.env("COSIGN_REPOSITORY", &elsewhere).run().exits(0);
     run.shows(&format!("{elsewhere}:sha256-{hex}.sig"));
 }
+
+#[test]
+fn referrers_of_referrers_end_somewhere() {
+    let world = World::new();
+    let image = world.image("v1");
+    let registry = world.sandbox.registry();
+    let chain = |length: usize| {
+        let mut subject = image.descriptor.clone();
+        for n in 0..length {
+            let content = format!("{length}: {n}");
+            subject = put_artifact(registry, None, "a/b", &content, Some(&subject));
+        }
+    };
+    chain(8);
+    let mut shown = tree(&world, &image.by_tag())["manifest"].clone();
+    let mut depth = 0;
+    while let Some(below) = shown["attached"].get(0) {
+        shown = below["manifest"].clone();
+        depth += 1;
+    }
+    assert_eq!(depth, 8);
+    chain(9);
+    let run = world
+        .keyless("tree --output json")
+        .arg(image.by_tag())
+        .run();
+    run.fails(42, "registry-too-many");
+}
