@@ -21,6 +21,9 @@ use keyless::verify::{
     Artifact, ExpectedContent, IdentityMatcher, Policy, Verifier, VerifyError, verify,
 };
 
+#[path = "captures/older.rs"]
+mod older;
+
 const IDENTITY: &str = "dev@test.invalid";
 const ISSUER: &str = "http://127.0.0.1:25557";
 

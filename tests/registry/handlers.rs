@@ -8,7 +8,7 @@ use axum::body::Bytes;
 use keyless::crypto::{Digest, Secret};
 use keyless::format::oci::Descriptor;
 use keyless::host::registry_auth::{Credential, RegistryAuth};
-use keyless::net::registry::{Attached, Login, ReferrersSource, Repository};
+use keyless::net::registry::{Attached, Login, Pushed, ReferrersSource, Repository, Target};
 use keyless::sandbox::registry::{
     AccessMode, Account, HANDLERS, Handler, RegistryMode, SandboxRegistry,
 };
@@ -114,16 +114,16 @@ async fn manifest_get() {
     assert_eq!(fetched.descriptor, registry.image);
 }
 
-/// cosign and crane ask so before they sign, push and copy.
+/// Before a copy: what is there is not sent again.
 #[tokio::test]
 async fn manifest_head() {
     let registry = registry(RegistryMode::default()).await;
-    let reply = raw(&registry, "HEAD", "manifests/v1", "").await;
-    assert_eq!(reply.status(), 200);
-    let digest = registry.image.digest.to_string();
-    assert_eq!(reply.headers()["docker-content-digest"], digest.as_str());
-    let absent = raw(&registry, "HEAD", "manifests/v2", "").await;
-    assert_eq!(absent.status(), 404);
+    let repository = registry.server.repository();
+    let absent = Digest::sha256(b"absent");
+    for (digest, held) in [(registry.image.digest, true), (absent, false)] {
+        let found = client().holds_manifest(&repository, &digest).await;
+        assert_eq!(found, Ok(held));
+    }
 }
 
 #[tokio::test]
@@ -141,13 +141,15 @@ async fn manifest_put() {
     assert!(pushed.subject_confirmed);
 }
 
-/// `cosign clean` and `crane delete` do so.
 #[tokio::test]
 async fn manifest_delete() {
     let registry = registry(RegistryMode::default()).await;
-    let path = format!("manifests/{}", registry.image.digest);
-    let deleted = raw(&registry, "DELETE", &path, "").await;
-    assert_eq!(deleted.status(), 202);
+    let repository = registry.server.repository();
+    let target = Target::Digest(registry.image.digest);
+    for was_there in [true, false] {
+        let deleted = client().delete(&repository, &target).await;
+        assert_eq!(deleted, Ok(was_there));
+    }
     let gone = client().resolve(&registry.server.image(":v1")).await;
     assert!(gone.is_err());
 }
@@ -181,15 +183,24 @@ async fn blob_delete() {
     assert_eq!(raw(&registry, "GET", &path, "").await.status(), 404);
 }
 
-/// crane and docker do so when a layer is in another repository of the registry.
+/// A copy within a registry sends no layer.
 #[tokio::test]
 async fn blob_mount() {
     let registry = registry(RegistryMode::default()).await;
-    let digest = registry.sandbox.put_blob("other/app", "theirs").unwrap();
-    let path = format!("blobs/uploads/?mount={digest}&from=other/app");
-    assert_eq!(raw(&registry, "POST", &path, "").await.status(), 201);
-    let blob = raw(&registry, "GET", &format!("blobs/{digest}"), "").await;
-    assert_eq!(&blob.bytes().await.unwrap()[..], b"theirs");
+    registry.sandbox.put_blob("other/app", "theirs").unwrap();
+    let blob = Descriptor::of("x/y", b"theirs");
+    let (to, from) = (
+        registry.server.repository(),
+        format!("{}/other/app", registry.server.host),
+    );
+    let from: Repository = from.parse().unwrap();
+    let client = client();
+    let (source, place, described) = (client.clone(), from.clone(), blob.clone());
+    let content = move || source.blob_pieces(&place, &described);
+    let pushed = client.push_blob(&to, &blob, Some(&from), &content).await;
+    assert!(matches!(pushed, Ok(Pushed::Mounted)), "{pushed:?}");
+    let blob = client.blob(&to, &blob, 100).await.unwrap();
+    assert_eq!(&blob[..], b"theirs");
 }
 
 /// oras does so with small blobs.
