@@ -402,3 +402,85 @@ fn a_timestamp_beside_an_older_signature_counts() {
     check("a.txt", "b.tsr").fails(33, "timestamp-imprint");
     assert_eq!(sha256("a"), Digest::sha256(b"a").to_string());
 }
+
+const EXPERIMENTAL: &str = "application/vnd.dev.cosign.artifact.sig.v1+json";
+
+/// A referrer that says it is an older signature, with these layers.
+fn put_older(world: &World, image: &Image, layers: &Value) -> Descriptor {
+    let text = json!({
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "artifactType": EXPERIMENTAL,
+        "config": Descriptor::of(EXPERIMENTAL, b"{}"),
+        "layers": layers,
+        "subject": image.descriptor,
+    })
+    .to_string();
+    let registry = world.sandbox.registry();
+    registry.put_blob(REPOSITORY, &b"{}"[..]).unwrap();
+    registry
+        .put_manifest(REPOSITORY, None, OCI_MANIFEST, text.clone())
+        .unwrap();
+    Descriptor::of(OCI_MANIFEST, text.as_bytes())
+}
+
+/// The codes of why what is attached is refused, each with how often.
+fn refusals(verdict: &Value) -> std::collections::BTreeMap<String, usize> {
+    let mut codes = std::collections::BTreeMap::new();
+    for refused in verdict["refused"].as_array().unwrap() {
+        let code = refused["reason"]["code"].as_str().unwrap().to_owned();
+        *codes.entry(code).or_default() += 1;
+    }
+    codes
+}
+
+#[test]
+fn manifests_of_older_signatures_have_a_bound() {
+    let world = World::new();
+    let image = world.image("v1");
+    // Large by layers that are no signatures: what a list repeats of a manifest is its annotations alone.
+    let manifests: Vec<Descriptor> = (0..3)
+        .map(|n| {
+            let mut layer = json!(Descriptor::of("text/plain", b"{}"));
+            layer["annotations"] = json!({ "n": format!("{n}{}", "n".repeat(3000)) });
+            put_older(&world, &image, &json!(vec![layer; 1000]))
+        })
+        .collect();
+    world.sandbox.registry().forget_requests();
+    let (run, verdict) = verify(&world, &image, &[]);
+    run.exits(42);
+    assert_eq!(verdict["error"]["code"], "registry-too-many");
+    let asked = world.sandbox.registry().requests();
+    let is_one = |path: &str| {
+        let mut digests = manifests.iter().map(|one| one.digest.to_string());
+        digests.any(|digest| path.ends_with(&digest))
+    };
+    let read = asked.iter().filter(|request| is_one(&request.path)).count();
+    assert_eq!(read, 2, "8 MiB and no more");
+}
+
+#[test]
+fn older_signatures_of_one_image_are_counted() {
+    let world = World::new();
+    let image = world.image("v1");
+    sign(&world, &image, &[]);
+    let good = manifest(&world, &image, "sig");
+    // One blob under many annotations, so that counting is all that bounds it.
+    let layers: Vec<Value> = (0..1000)
+        .map(|n| {
+            let mut layer = good["layers"][0].clone();
+            layer["annotations"] = json!({ "n": n.to_string() });
+            layer
+        })
+        .collect();
+    let mut many = good.clone();
+    many["layers"] = layers.into();
+    replace(&world, &image, "sig", &many);
+    put_older(&world, &image, &good["layers"]);
+    let (run, verdict) = verify(&world, &image, &[]);
+    run.exits(42);
+    assert_eq!(verdict["error"]["code"], "registry-too-many");
+    let counted = refusals(&verdict);
+    assert_eq!(counted["legacy-malformed"], 1000, "{counted:?}");
+    assert_eq!(counted["registry-too-many"], 1, "{counted:?}");
+}

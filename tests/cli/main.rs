@@ -20,6 +20,7 @@ mod json_schema;
 mod key;
 mod layout;
 mod legacy;
+mod local_image;
 mod login;
 mod output;
 mod policy;

@@ -209,3 +209,38 @@ fn an_index_in_an_index_is_looked_into() {
         .exits(0);
     assert_eq!(run.json()["images"].as_array().unwrap().len(), 4);
 }
+
+#[test]
+fn indexes_in_indexes_end_somewhere() {
+    let tree = Tree::new();
+    let registry = tree.world.sandbox.registry();
+    let mut inner = tree.index.descriptor.clone();
+    for level in 0..10 {
+        let outer = json!({
+            "schemaVersion": 2, "mediaType": OCI_INDEX,
+            "manifests": [inner], "annotations": { "level": level.to_string() },
+        })
+        .to_string();
+        inner = Descriptor::of(OCI_INDEX, outer.as_bytes());
+        registry
+            .put_manifest(REPOSITORY, Some("deep"), OCI_INDEX, outer)
+            .unwrap();
+    }
+    for command in ["verify", "sign"] {
+        let run = tree
+            .world
+            .keyless(command)
+            .args(["--recursive", "--output", "json"])
+            .arg(format!("{}:deep", tree.index.repository));
+        let run = match command {
+            "verify" => run.args(tree.world.expecting()),
+            _ => run,
+        };
+        let document = run.run().exits(42).json();
+        let error = match command {
+            "verify" => &document["images"][0]["error"],
+            _ => &document["error"],
+        };
+        assert_eq!(error["code"], "registry-too-many", "{document:#}");
+    }
+}
