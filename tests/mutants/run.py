@@ -8,12 +8,15 @@ Outcomes go to ledger.tsv, which keeps the reasons that people wrote there.
 
 import argparse
 import concurrent.futures
+import hashlib
 import json
+import math
 import os
 import random
 import re
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -41,9 +44,11 @@ def say(text):
     print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
 
 
-def limits():
+def limits(processor):
     os.nice(10)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    if processor:
+        resource.setrlimit(resource.RLIMIT_CPU, (processor, processor + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
@@ -200,25 +205,35 @@ class Scratch:
                     binaries[name] = message["executable"]
         return binaries
 
-    def run(self, binary, tests, mutant, seconds):
-        """Runs tests of a binary under a switch; returns what failed, "" if none, and whether time ran out."""
+    def run(self, binary, tests, mutant, seconds, processor=0):
+        """Runs tests of a binary under a switch, for so many seconds, of the processor and by the clock.
+
+        Returns what failed, "" if none, whether time ran out, and what was used of the processor.
+        """
         environment = self.environment() | {"KEYLESS_MUTANT": str(mutant), "RUST_BACKTRACE": "0", "NO_COLOR": "1"}
         if mutant == "record":
             environment["KEYLESS_MUTANT_RECORD"] = str(self.path / f"record.{threading.get_ident()}")
         process = subprocess.Popen(
             [binary, "--exact", *tests, "--test-threads=1"],
             cwd=self.source, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, errors="replace", preexec_fn=limits, start_new_session=True,
+            stderr=subprocess.STDOUT, text=True, errors="replace", preexec_fn=lambda: limits(processor), start_new_session=True,
         )
-        try:
-            output, _ = process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, 9)
-            output, _ = process.communicate()
-            return self.failing(output, tests), True
-        if process.returncode == 0:
-            return "", False
-        return self.failing(output, tests), False
+        late = threading.Event()
+
+        def stop():
+            late.set()
+            os.killpg(process.pid, signal.SIGKILL)
+
+        clock = threading.Timer(seconds, stop)
+        clock.start()
+        output = process.stdout.read()
+        process.stdout.close()
+        _, status, usage = os.wait4(process.pid, 0)
+        clock.cancel()
+        process.returncode = os.waitstatus_to_exitcode(status)
+        ran_out = late.is_set() or process.returncode == -signal.SIGXCPU
+        failed = "" if process.returncode == 0 else self.failing(output, tests)
+        return failed, ran_out, usage.ru_utime + usage.ru_stime
 
     @staticmethod
     def failing(output, tests):
@@ -230,14 +245,16 @@ class Scratch:
 class Killers:
     """The tests, what each costs, and what each reaches."""
 
-    def __init__(self, scratch, binaries, skip_slow):
+    def __init__(self, scratch, binaries, options):
         self.scratch = scratch
         self.binaries = binaries
+        self.patience = options.patience
+        self.only_slow = options.slow
         self.tests = []  # (tier, binary, test, seconds, reached)
         self.recent = {}  # by function and by file: who killed there last, as "binary test"
-        tiers = [FIRST] if skip_slow else [FIRST, SLOW]
+        tiers = [(0, FIRST)] * (not options.slow) + [(1, SLOW)] * (not options.fast)
         jobs = []
-        for tier, list_ in enumerate(tiers):
+        for tier, list_ in tiers:
             for binary, only in list_:
                 listed = subprocess.run(
                     [binaries[binary], "--list", "--format", "terse"], capture_output=True, text=True, check=True, cwd=scratch.source,
@@ -246,30 +263,68 @@ class Killers:
                     name, _, kind = line.rpartition(": ")
                     if kind == "test" and re.match(only, name):
                         jobs.append((tier, binary, name))
-        # One at a time: what else runs would cost time here and be counted there.
-        for tier, binary, name in jobs:
-            self.tests.append((tier, binary, name, *self.record(binary, name)))
-        say(f"{len(self.tests)} tests, {sum(t[3] for t in self.tests):.0f} s one after the other")
+        self.numbers = hashlib.sha256((scratch.path / "mutants.tsv").read_bytes()).hexdigest()
+        self.hashed = {}
+        kept = scratch.path / "recorded.json"
+        known = json.loads(kept.read_text()) if kept.exists() else {}
 
-    def record(self, binary, name):
+        def recorded(job):
+            tier, binary, name = job
+            key = self.key(binary, name)
+            if key not in known:
+                known[key] = self.record(tier, binary, name)
+            seconds, reached = known[key]
+            return tier, binary, name, seconds, frozenset(reached)
+
+        before = len(known)
+        with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+            self.tests = list(pool.map(recorded, jobs))
+        kept.write_text(json.dumps(known))
+        say(f"{len(self.tests)} tests, {sum(t[3] for t in self.tests):.0f} s one after the other; {len(known) - before} were recorded")
+
+    def key(self, binary, name):
+        """What a recording holds for: the mutants with their places, and the file that the test stands in."""
+        if binary == "lib":
+            parts = name.split("::")[:-1]
+            paths = []
+            while parts and not paths:
+                stem = self.scratch.source / "src" / "/".join(parts)
+                paths = [path for path in (stem.with_suffix(".rs"), stem / "mod.rs") if path.is_file()]
+                parts.pop()
+            # A module of tests may use what stands beside it.
+            paths += [self.scratch.source / "src" / "/".join(parts) / "tests.rs"]
+        else:
+            paths = [self.scratch.source / f"tests/{binary}.rs", *(self.scratch.source / "tests" / binary).rglob("*.rs")]
+        hashes = []
+        for path in sorted(path for path in paths if path.is_file()):
+            # The repository's own file: the copy has the mutants in it, and changes when one is dropped.
+            path = REPOSITORY / path.relative_to(self.scratch.source)
+            if path not in self.hashed:
+                self.hashed[path] = hashlib.sha256(path.read_bytes()).hexdigest()
+            hashes.append(self.hashed[path])
+        return hashlib.sha256(" ".join([self.numbers, binary, name, *hashes]).encode()).hexdigest()
+
+    def record(self, tier, binary, name):
+        """Runs a test once; returns its cost and what it reached."""
         record = self.scratch.path / f"record.{threading.get_ident()}"
-        record.unlink(missing_ok=True)
-        for attempt in (1, 2):
+        for attempt in (1, 2, 3):
+            record.unlink(missing_ok=True)
             began = time.monotonic()
-            failed, late = self.scratch.run(self.binaries[binary], [name], "record", 300)
+            failed, late, used = self.scratch.run(self.binaries[binary], [name], "record", 300 * self.patience)
             if not failed and not late:
                 break
         else:
             sys.exit(f"{binary} {name} fails without a mutant")
-        seconds = time.monotonic() - began
-        reached = frozenset(int(line) for line in record.read_text().split()) if record.exists() else frozenset()
+        # What else runs here makes the clock run on; only servers and programs need it.
+        seconds = time.monotonic() - began if tier else used
+        reached = sorted({int(line) for line in record.read_text().split()}) if record.exists() else []
         return seconds, reached
 
     def judge(self, name, number, before):
         """Runs a mutant, first against who killed it before or killed nearby; returns outcome and by whom."""
         reaching = [test for test in self.tests if number in test[4]]
         if not reaching:
-            return "survived", "not reached"
+            return "survived", before if self.only_slow else "not reached"
         function, file = name.rsplit(":", 2)[0], name.split(":")[0]
         likely = dict.fromkeys([before, *self.recent.get(function, []), *self.recent.get(file, [])])
         by_name = {f"{test[1]} {test[2]}": test for test in reaching}
@@ -279,16 +334,32 @@ class Killers:
             binary = batch[0][1]
             cost = sum(test[3] for test in batch)
             names = [test[2] for test in batch]
-            # Slow tests have servers and clocks, and a busy machine is late: these must fail twice.
-            failed, late = self.scratch.run(self.binaries[binary], names, number, 8 + 6 * cost)
-            if late or (failed and batch[0][0]):
-                failed, late = self.scratch.run(self.binaries[binary], names, number, 24 + 12 * cost)
+            failed, late = self.run(batch[0][0], binary, names, number, cost)
             if failed or late:
                 by = f"{binary} {failed}"
                 for key, most in ((function, 3), (file, 2)):
                     self.recent[key] = [by, *(one for one in self.recent.get(key, []) if one != by)][:most]
                 return "timeout" if late else "killed", by
         return "survived", ""
+
+    def run(self, slow, binary, names, number, cost):
+        """Runs a batch; returns what failed and whether time ran out, as seen twice where once may be chance."""
+        path = self.binaries[binary]
+        if not slow:
+            # Pure code: the processor's time tells, whatever else runs here.
+            failed, late, _ = self.scratch.run(path, names, number, self.patience * (20 + 6 * cost), math.ceil(4 + 4 * cost))
+            if late:
+                failed, late, _ = self.scratch.run(path, names, number, self.patience * (60 + 12 * cost), math.ceil(12 + 12 * cost))
+            return failed, late
+        failed, late, _ = self.scratch.run(path, names, number, self.patience * (8 + 6 * cost))
+        if failed or late:
+            # Slow tests have servers and clocks, and a busy machine is late: these must fail twice, and pass without.
+            failed, late, _ = self.scratch.run(path, names, number, self.patience * (24 + 12 * cost))
+            if failed or late:
+                chance, never, _ = self.scratch.run(path, [failed], 0, self.patience * (24 + 12 * cost))
+                if chance or never:
+                    return "", False
+        return failed, late
 
     @staticmethod
     def batches(tests):
@@ -374,6 +445,8 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", choices=["new", "open", "survived"], help="without outcome; survivors without reason; all survivors")
     parser.add_argument("--fast", action="store_true", help="leave the slow tests out")
+    parser.add_argument("--slow", action="store_true", help="only the slow tests, for what outlived the others")
+    parser.add_argument("--patience", type=float, default=1, metavar="FACTOR", help="multiplies the time allowed by the clock, on a busy machine")
     parser.add_argument("--list", action="store_true", help="print what is open and the figures, and run nothing")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--scratch", type=Path, default=REPOSITORY / "target/mutants")
@@ -409,7 +482,7 @@ def main():
         chosen = [row for row in chosen if zlib.crc32(row["mutant"].encode()) % parts == part - 1]
     if options.sample is not None:
         chosen = random.Random(options.seed).sample(chosen, min(options.sample, len(chosen)))
-    killers = Killers(scratch, binaries, options.fast)
+    killers = Killers(scratch, binaries, options)
     say(f"{len(chosen)} mutants to run")
     began_runs, done, lock = time.monotonic(), 0, threading.Lock()
 
