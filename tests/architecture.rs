@@ -264,3 +264,26 @@ fn files_are_one_idea_each() {
         assert!(lines <= 800, "{} has {lines} lines", path.display());
     }
 }
+
+/// A citation that a reader cannot open is none.
+#[test]
+fn comments_cite_what_everybody_can_read() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    files(&root.join("src"), &mut found);
+    files(&root.join("tests"), &mut found);
+    let mut wrong = Vec::new();
+    for path in found {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for (number, line) in text.lines().enumerate() {
+            let cites = |(at, word): (usize, &str)| {
+                let mut next = line[at + word.len()..].chars();
+                next.by_ref().take(2).all(|c| c.is_ascii_digit()) && next.next() != Some('.')
+            };
+            if line.match_indices("(spec ").any(cites) {
+                wrong.push(format!("{}:{}", path.display(), number + 1));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
