@@ -1,4 +1,5 @@
-//! The Sigstore bundle, versions 0.1 to 0.3 (spec 07): parsed strictly, written as v0.3.
+//! The Sigstore bundle, versions 0.1 to 0.3 (protobuf-specs, `sigstore_bundle.proto`): parsed strictly, written as
+//! v0.3.
 //!
 //! Parsing settles everything that can be judged without trust material: version rules, exactly one
 //! member of each oneof, counts, lengths. What remains plain afterwards is meant to be plain.
@@ -63,7 +64,7 @@ pub enum BundleError {
         /// Media type found.
         found: String,
     },
-    /// A rule of spec 07 §4 is broken.
+    /// A rule of `sigstore_bundle.proto` is broken.
     #[error("invalid bundle: {rule}")]
     Rule {
         /// The rule, as a fact about this bundle.
@@ -141,7 +142,7 @@ impl Content {
     }
 }
 
-/// Proof that an entry is in the log (spec 04 §7).
+/// Proof that an entry is in the log (RFC 9162 section 2.1.3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InclusionProof {
     /// Index within the tree of the proof; differs from the entry's own where a log has shards.
@@ -232,7 +233,7 @@ impl Bundle {
     }
 
     /// Returns the bytes that a timestamp of this digest has to cover: the signature's, and of an older attestation
-    /// the whole envelope's (spec 06 §1), unless it is the signature's. cosign 2.5 stamps the one and 3.1 the other;
+    /// the whole envelope's, unless it is the signature's. cosign 2.5 stamps the one and 3.1 the other;
     /// either tells that the signature was there.
     pub fn stamped(&self, imprint: &Digest) -> &[u8] {
         let signature = self.content.signature();
@@ -242,7 +243,7 @@ impl Bundle {
         }
     }
 
-    /// Parses a bundle and applies the version rules of spec 07 §4.
+    /// Parses a bundle and applies the version rules of `sigstore_bundle.proto`.
     ///
     /// # Errors
     /// [`BundleError`].
@@ -489,7 +490,7 @@ fn inclusion_proof(proof: wire::InclusionProof) -> Result<InclusionProof, Bundle
     })
 }
 
-/// Reads a `TransparencyLogEntry` message, as Rekor v2 answers with (spec 05 §2). Unlike a bundle's it may
+/// Reads a `TransparencyLogEntry` message, as Rekor v2 answers with (`rekor_service.proto`). Unlike a bundle's it may
 /// have members that a newer server added; like there, none twice.
 ///
 /// # Errors
