@@ -419,6 +419,37 @@ mod tests {
         assert_eq!(of("1.2.840.113549.1.1.5"), None, "SHA-1");
     }
 
+    /// Puts together a certificate of the first version, which has no extensions (RFC 5280 §4.1.2.1), or has
+    /// those of the third.
+    fn first_version(of: &Certificate, with_extensions: bool) -> Vec<u8> {
+        let outer = Tlv::only(of.der(), asn1::SEQUENCE).unwrap();
+        let mut parts = outer.content;
+        let mut fields = Tlv::expect(&mut parts, asn1::SEQUENCE).unwrap().content;
+        Tlv::expect(&mut fields, asn1::CONTEXT_0).unwrap();
+        let mut tbs = Vec::new();
+        while let Some(field) = Tlv::read(&mut fields) {
+            if field.tag != asn1::CONTEXT_3 || with_extensions {
+                tbs.extend_from_slice(field.raw);
+            }
+        }
+        let tbs = asn1::encode(asn1::SEQUENCE, &tbs);
+        asn1::encode(asn1::SEQUENCE, &[&tbs, parts].concat())
+    }
+
+    #[test]
+    fn a_version_without_extensions_has_none() {
+        let [leaf, ..] = &chain()[..] else {
+            panic!("no certificate");
+        };
+        let plain = Certificate::from_der(&first_version(leaf, false)).unwrap();
+        assert!(plain.extensions().is_empty());
+        let refused = Certificate::from_der(&first_version(leaf, true));
+        assert!(
+            matches!(refused, Err(CertificateError::Malformed { .. })),
+            "{refused:?}"
+        );
+    }
+
     #[test]
     fn what_follows_a_certificate_is_refused() {
         let mut longer = chain()[0].der().to_vec();

@@ -497,7 +497,16 @@ mod tests {
         let read = |text: &str| serde_json::from_str::<Int64>(text).map(|i| i.0);
         assert_eq!(read("\"9223372036854775807\"").unwrap(), i64::MAX);
         assert_eq!(read("\"-9223372036854775808\"").unwrap(), i64::MIN);
-        for bad in ["\"00000000000000000001\"", "\"+1\"", "\"-\"", "\"--1\""] {
+        assert_eq!((read("\"0\"").unwrap(), read("\"-7\"").unwrap()), (0, -7));
+        for bad in [
+            "\"00000000000000000001\"",
+            "\"01\"",
+            "\"00\"",
+            "\"-007\"",
+            "\"+1\"",
+            "\"-\"",
+            "\"--1\"",
+        ] {
             assert!(read(bad).is_err(), "{bad}");
         }
     }

@@ -470,6 +470,23 @@ mod tests {
     }
 
     #[test]
+    fn an_older_form_takes_one_promise_and_one_timestamp() {
+        let mut config = config();
+        config.logs.push(service("v1-b", 1, 1, "b"));
+        config
+            .timestamp_authorities
+            .push(service("tsa-b", 1, 2, "b"));
+        config.log_selector = Selector::All;
+        config.timestamp_selector = Selector::All;
+        let selected = config.select_for_older_form(NOW).unwrap();
+        assert_eq!(selected.logs, [(RekorVersion::V1, "v1".to_owned())]);
+        assert_eq!(selected.timestamp_authorities, ["tsa-b"]);
+        config.logs.retain(|log| log.major_api_version != 1);
+        let refused = config.select_for_older_form(NOW).unwrap_err();
+        assert_eq!(refused.code(), "signing-config-no-service");
+    }
+
+    #[test]
     fn validity_and_unreleased_versions() {
         let mut config = config();
         for log in &mut config.logs[1..] {

@@ -412,3 +412,37 @@ impl Trail {
         Explanation { checks }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_is_no_refusal_where_another_way_held_and_a_check_stays_one() {
+        let mut trail = Trail::recording();
+        let refuse = |_: &mut Trail| Err::<(), _>(VerifyError::SignatureInvalid);
+        let held = trail.check(SIGNATURE, |trail| {
+            let _ = trail.check(STATEMENT, refuse);
+            let _ = trail.attempt(SUBJECT, |trail| trail.check(KEY_SIGNED, refuse));
+            trail.attempt(SUBJECT, |_| Ok(()))
+        });
+        assert_eq!(held, Ok(()));
+        let [signature] = &trail.open[0].parts[..] else {
+            panic!("{trail:?}");
+        };
+        assert_eq!(signature.outcome, Outcome::Passed);
+        let [checked, attempted, passed] = &signature.parts[..] else {
+            panic!("{signature:?}");
+        };
+        let code = "signature-invalid";
+        let is_refused =
+            |check: &Check| matches!(check.outcome, Outcome::Refused { code: c, .. } if c == code);
+        let is_demoted = |check: &Check| matches!(check.outcome, Outcome::NotCounted { code: Some(c), .. } if c == code);
+        assert!(is_refused(checked), "{checked:?}");
+        assert!(
+            is_demoted(attempted) && is_demoted(&attempted.parts[0]),
+            "{attempted:?}"
+        );
+        assert_eq!(passed.outcome, Outcome::Passed);
+    }
+}

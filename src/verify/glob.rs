@@ -292,6 +292,12 @@ mod tests {
             ("reg.test/app", "reg.test:443/app", true),
             ("reg.test/app", "REG.test/app", true),
             ("reg.test/app", "reg.test:8443/app", false),
+            ("reg.test/app", "reg.test:80/app", false),
+            ("localhost/app", "localhost:80/app", true),
+            ("localhost/app", "localhost:443/app", false),
+            ("127.0.0.1/app", "127.0.0.1:80/app", true),
+            ("127.0.0.1/app", "127.0.0.1:443/app", false),
+            ("1.127.test/app", "1.127.test:443/app", true),
             ("docker.io/library/*", "docker.io/library/alpine", true),
         ] {
             assert_eq!(image(pattern, name), expected, "{pattern} on {name}");
@@ -349,41 +355,66 @@ mod tests {
 
     #[test]
     fn patterns_that_never_match_are_refused() {
-        for pattern in [
-            "",
-            "alpine",
-            "org/app",
-            "*",
-            "reg.test",
-            "reg.test/",
-            "/reg.test/app",
-            "reg.test//app",
-            "reg.test/a**",
-            "reg.test/**b",
-            "reg.test/***",
-            "reg.test/app:v1",
-            "reg.test/app:*",
-            "alpine:3",
-            "localhost:5000",
-            "reg.test/app@sha256:*",
-            "reg.test/App",
-            "Reg.test/app",
-            "reg.test/app?",
-            "reg.test/{a,b}",
-            "reg.test/[ab]",
-            "reg.test/a b",
-            "reg.test:443/app",
-            "docker.io/alpine",
-            "docker.io/*",
-            "index.docker.io/library/alpine",
+        const EMPTY: &str = "it is empty";
+        const COMPONENT: &str = "a component of the path is empty";
+        const STARS: &str = "** is a component of its own";
+        const REGISTRY: &str = "it must begin with a registry, such as docker.io/library/alpine";
+        const TAG: &str = "images are matched by repository, not by tag or digest";
+        const LETTERS: &str = "names of images have lower-case letters, digits, '.', '_' and '-'";
+        const HUB: &str =
+            "images of Docker Hub are docker.io/OWNER/NAME, or docker.io/library/NAME";
+        for (pattern, reason) in [
+            ("", EMPTY),
+            ("alpine", REGISTRY),
+            ("org/app", REGISTRY),
+            ("*", REGISTRY),
+            ("reg.test", REGISTRY),
+            ("/reg.test/app", REGISTRY),
+            ("reg.test/", COMPONENT),
+            ("reg.test//app", COMPONENT),
+            ("reg.test/a**", STARS),
+            ("reg.test/**b", STARS),
+            ("reg.test/***", STARS),
+            ("reg.test/app:v1", TAG),
+            ("reg.test/app:*", TAG),
+            ("alpine:3", TAG),
+            ("localhost:5000", TAG),
+            ("reg.test/app@sha256:*", TAG),
+            ("reg.test/app@sha256", TAG),
+            ("reg.test/App", LETTERS),
+            ("Reg.test/app", LETTERS),
+            ("reg.test/app?", LETTERS),
+            ("reg.test/{a,b}", LETTERS),
+            ("reg.test/[ab]", LETTERS),
+            ("reg.test/a b", LETTERS),
+            ("reg.test:443/app", "port 443 is left out"),
+            ("docker.io/alpine", HUB),
+            ("docker.io/*", HUB),
+            ("index.docker.io/library/alpine", HUB),
         ] {
-            assert!(Glob::image(pattern).is_err(), "{pattern:?}");
+            let refused = Glob::image(pattern).map_err(|error| error.reason);
+            assert_eq!(refused, Err(reason), "{pattern:?}");
         }
-        for pattern in [
-            "", "a//b", "a/", "//a", "a/b**", "!a", "a?", "[a]", "{a}", "a\\b", "a\nb", ".", "./",
-            "/",
+        const SHELL: &str = "only * and ** stand for something else";
+        const NOTHING: &str = "it names nothing";
+        for (pattern, reason) in [
+            ("", EMPTY),
+            ("a//b", COMPONENT),
+            ("a/", COMPONENT),
+            ("//a", COMPONENT),
+            ("a/b**", STARS),
+            ("!a", SHELL),
+            ("a?", SHELL),
+            ("[a]", SHELL),
+            ("{a}", SHELL),
+            ("a\\b", SHELL),
+            ("a\nb", SHELL),
+            (".", NOTHING),
+            ("./", COMPONENT),
+            ("/", COMPONENT),
         ] {
-            assert!(Glob::file(pattern).is_err(), "{pattern:?}");
+            let refused = Glob::file(pattern).map_err(|error| error.reason);
+            assert_eq!(refused, Err(reason), "{pattern:?}");
         }
         for pattern in ["**", "**/app", "docker.io/**", "*/app", "localhost/app"] {
             assert!(Glob::image(pattern).is_ok(), "{pattern:?}");

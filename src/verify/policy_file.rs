@@ -439,6 +439,74 @@ mod tests {
     }
 
     #[test]
+    fn the_first_pattern_that_matches_is_told() {
+        let text = TWO
+            .replace(r#"["reg.test/**"]"#, r#"["reg.test/**", "reg.test/other"]"#)
+            .replace(r#"["dist/*", "-"]"#, r#"["dist/*", "dist/x"]"#);
+        let file = PolicyFile::parse(&text).unwrap();
+        let rule = &file.rules()[0];
+        let image = rule.image_pattern("reg.test", "other");
+        assert_eq!(image.map(Glob::source), Some("reg.test/**"));
+        let blob = rule.file_pattern(FileName::Path("dist/x"));
+        assert_eq!(blob.map(Glob::source), Some("dist/*"));
+        assert_eq!(rule.image_pattern("other.test", "app"), None);
+    }
+
+    #[test]
+    fn a_rule_tells_the_annotations_it_asks_for() {
+        let text = TWO
+            .replace(
+                r#"files = ["dist/*", "-"]"#,
+                r#"annotations = { env = "prod" }"#,
+            )
+            .replace(r#""signature", "#, "");
+        let file = PolicyFile::parse(&text).unwrap();
+        let annotations = [("env".to_owned(), "prod".to_owned())].into();
+        assert_eq!(file.rules()[0].annotations(), annotations);
+        assert!(file.rules()[1].annotations().is_empty());
+    }
+
+    const SLSA: &str = "https://slsa.dev/provenance/v1";
+
+    #[test]
+    fn what_is_required_says_its_types_and_who_asks() {
+        let rules = Expectation::Rules(PolicyFile::parse(TWO).unwrap());
+        let app = rules.of_image("reg.test", "app").unwrap();
+        assert_eq!(app.predicate_types(), [SLSA]);
+        assert!(app.by_rules());
+        let other = rules.of_image("reg.test", "other").unwrap();
+        assert!(other.predicate_types().is_empty());
+        let policy = app.all()[0].policy().clone();
+        let same_of_all = Expectation::from(policy);
+        assert!(!same_of_all.of_image("reg.test", "app").unwrap().by_rules());
+    }
+
+    #[test]
+    fn attestations_of_a_type_are_asked_for_by_the_rules_that_require_it() {
+        let checks = PredicateChecks {
+            requirements: vec!["buildType=x".parse().unwrap()],
+            ..PredicateChecks::default()
+        };
+        let file = PolicyFile::parse(TWO).unwrap();
+        let asked = file.clone().for_attestations(SLSA, &checks);
+        let [rule] = asked.rules() else {
+            panic!("{asked:?}");
+        };
+        assert_eq!(rule.name(), "app");
+        let [requirement] = rule.of_images() else {
+            panic!("{rule:?}");
+        };
+        assert_eq!(requirement.content(), SLSA);
+        let put = requirement.policy().predicate_checks();
+        assert_eq!(put.requirements, checks.requirements);
+        assert!(
+            file.for_attestations("https://other.test", &checks)
+                .rules()
+                .is_empty()
+        );
+    }
+
+    #[test]
     fn a_waiver_reaches_every_requirement_and_no_threshold_is_lost() {
         let file = PolicyFile::parse(TWO).unwrap();
         let waiver = Waiver::SignedCertificateTimestamp;

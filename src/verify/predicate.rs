@@ -377,8 +377,13 @@ mod tests {
             "empty": [],
             "nested": [[1, 2], [2, 3]],
             "when": "2026-11-01T12:00:00Z",
+            "quote": "x\"", "bracket": ["x]"],
         });
         for met in [
+            "quote=x\"",
+            "quote=\"x\\\"\"",
+            "bracket[0]=x]",
+            "bracket[*]=x]",
             "a.b=c",
             "[\"a\"].b=c",
             "a[\"x.y\"]=dot",
@@ -448,7 +453,11 @@ mod tests {
             "nested[*][*]=2",
             "when>=2026-11-01T12:00:01Z",
             "when>=3",
+            "when<=3",
             "a.n>=2026-11-01T12:00:00Z",
+            "a.n<=2026-11-01T12:00:00Z",
+            "a.b<=3",
+            "a.t<=1",
         ] {
             assert!(judge(unmet, &predicate).is_err(), "{unmet}");
         }
@@ -471,6 +480,7 @@ mod tests {
             "a[",
             "a[]=x",
             "a[-1]=x",
+            "a[+1]=x",
             "a[x]=x",
             "a[*=x",
             "a[\"b]=x",
@@ -486,10 +496,15 @@ mod tests {
             "a[99999999999999999999]=x",
             "a\"b\"=x",
         ] {
-            assert!(wrong.parse::<Requirement>().is_err(), "{wrong}");
+            let refused = wrong.parse::<Requirement>().map_err(|error| error.code());
+            assert_eq!(refused, Err("usage-requirement"), "{wrong}");
         }
-        let long = format!("{}=x", vec!["a"; SEGMENTS + 2].join("."));
-        assert!(long.parse::<Requirement>().is_err());
+        let long = |segments: usize| {
+            let path = format!("{}=x", vec!["a"; segments].join("."));
+            path.parse::<Requirement>().is_ok()
+        };
+        assert!(long(SEGMENTS));
+        assert!(!long(SEGMENTS + 1));
         for fine in ["a= x", "a==x", "a=x=y", "a=!x", "a-b/c=x", "ä=ö"] {
             assert!(fine.parse::<Requirement>().is_ok(), "{fine}");
         }

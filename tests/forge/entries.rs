@@ -267,6 +267,18 @@ fn the_promise() {
             "log-promise-invalid",
         ),
         Case(
+            "promise-of-the-largest-number-that-json-keeps",
+            Forge::blob1,
+            Before(|forge| forge.entries[0].earlier = (1 << 53) - 4),
+            PASSES,
+        ),
+        Case(
+            "promise-of-a-larger-number",
+            Forge::blob1,
+            Before(|forge| forge.entries[0].earlier = (1 << 53) - 3),
+            "log-promise-invalid",
+        ),
+        Case(
             "promise-without-time",
             Forge::blob1,
             After(|scene| scene.bundle.log_entries[0].integrated_time = None),

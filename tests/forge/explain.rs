@@ -85,6 +85,41 @@ fn told(scene: &Scene, code: &str, name: &str) {
     );
 }
 
+/// What did not run because an earlier check refused is waived all the same, where it was.
+#[test]
+fn what_was_waived_is_told_though_it_was_not_reached() {
+    let outcomes = |waivers: &[Waiver]| {
+        let mut scene = Forge::stamped1().make();
+        scene.waivers = waivers.to_vec();
+        let Content::MessageSignature { signature, .. } = &mut scene.bundle.content else {
+            panic!("a blob has a bare signature");
+        };
+        signature[9] ^= 1;
+        let (verdict, explanation) = scene.explain();
+        assert_eq!(verdict.unwrap_err().code(), "signature-invalid");
+        let of = |name: &str| {
+            let mut checks = explanation.checks().iter();
+            checks
+                .find(|check| check.step.name == name)
+                .unwrap()
+                .outcome
+                .clone()
+        };
+        [
+            of("log-entries"),
+            of("signed-certificate-timestamps"),
+            of("observed-times"),
+        ]
+    };
+    let (log, sct) = (Waiver::TransparencyLog, Waiver::SignedCertificateTimestamp);
+    let none = Outcome::NotReached;
+    let waived = Outcome::Waived;
+    assert_eq!(outcomes(&[]), [none.clone(), none.clone(), none.clone()]);
+    assert_eq!(outcomes(&[log]), [waived(log), none.clone(), none.clone()]);
+    assert_eq!(outcomes(&[sct]), [none.clone(), waived(sct), none.clone()]);
+    assert_eq!(outcomes(&[log, sct]), [waived(log), waived(sct), none]);
+}
+
 /// Two logs, a timestamp, promises that do not count, and a claim asked for.
 #[test]
 fn a_certificate() {

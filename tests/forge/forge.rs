@@ -283,7 +283,8 @@ impl Forge {
         self
     }
 
-    fn stamped(mut self) -> Self {
+    /// Adds a timestamp.
+    pub fn stamped(mut self) -> Self {
         self.tokens.push(Token::new(&self.tsa.key, NOW + 2));
         self
     }

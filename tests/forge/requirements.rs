@@ -10,7 +10,7 @@ use crate::Change::Scene as After;
 use crate::asn1::utf8;
 use crate::forge::{Forge, LONG_AGO, NOW, Scene};
 use crate::key::Key;
-use crate::log::{Log, Rekor};
+use crate::log::{Entry, Kind, Log, Rekor};
 use crate::{Case, PASSES, judge};
 
 const REPOSITORY: &str = "1.3.6.1.4.1.57264.1.12";
@@ -374,6 +374,39 @@ fn a_log_is_told_and_counted_as_it_was_at_the_time() {
     retired_before(&mut scene, 1);
     two_logs(&mut scene);
     assert_eq!(code(&scene), "log-threshold");
+
+    // Two times, each in a period of its own; the retired one is none of them.
+    let mut scene = Forge::logged_twice().stamped().make();
+    let mut later = scene.trust.logs[1].clone();
+    later.base_url = "https://later.test".to_owned();
+    later.valid_for.start = UnixTime::from_seconds(NOW + 1);
+    scene.trust.logs[1].valid_for.end = Some(UnixTime::from_seconds(NOW));
+    scene.trust.logs.push(later);
+    retired_before(&mut scene, 1);
+    let verdict = scene.verify().unwrap();
+    assert_eq!(verdict.entries()[1].log_url(), url);
+}
+
+/// Two entries under two names and ids, but of one key.
+#[test]
+fn a_key_under_two_names_is_one_operator() {
+    let logged = |key: Option<Key>| {
+        let mut forge = Forge::envelope2();
+        let first = forge.entries[0].log.clone();
+        let other = Log {
+            name: "rekor3.test",
+            key: key.unwrap_or(first.key),
+            ..first
+        };
+        forge.entries.push(Entry::new(&other, Kind::Dsse2, NOW));
+        let mut scene = forge.make();
+        scene.trust.logs.push(other.instance(LONG_AGO));
+        assert_eq!(scene.verify().unwrap().entries().len(), 2);
+        two_logs(&mut scene);
+        code(&scene)
+    };
+    assert_eq!(logged(Some(Key::ed25519())), PASSES);
+    assert_eq!(logged(None), "log-threshold");
 }
 
 #[test]

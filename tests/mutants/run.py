@@ -60,6 +60,7 @@ class Scratch:
         self.source = path / "source"
         self.target = path / "target"
         self.dropped = path / "dropped.txt"
+        self.kept = path / "binaries.json"
 
     def environment(self):
         environment = dict(os.environ)
@@ -173,7 +174,7 @@ class Scratch:
                     unclear.append(message["rendered"])
         return blamed, unclear
 
-    def build(self):
+    def build(self, fast):
         """Drops what does not compile until all does; returns the test binaries."""
         while True:
             told = self.write()
@@ -189,8 +190,9 @@ class Scratch:
         for line in told.splitlines():
             say(line)
         say("building the tests")
-        names = sorted({name for name, _ in FIRST + SLOW} - {"lib"})
-        arguments = ["test", "--no-run", "--lib", "--bins"]
+        names = sorted({name for name, _ in FIRST + ([] if fast else SLOW)} - {"lib"})
+        # Slow tests start the program.
+        arguments = ["test", "--no-run", "--lib", *([] if fast else ["--bins"])]
         for name in names:
             arguments += ["--test", name]
         messages, content = self.cargo(*arguments)
@@ -203,6 +205,7 @@ class Scratch:
                 name = "lib" if "lib" in kind else message["target"]["name"]
                 if "bin" not in kind:
                     binaries[name] = message["executable"]
+        self.kept.write_text(json.dumps(binaries))
         return binaries
 
     def run(self, binary, tests, mutant, seconds, processor=0):
@@ -284,21 +287,18 @@ class Killers:
 
     def key(self, binary, name):
         """What a recording holds for: the mutants with their places, and the file that the test stands in."""
+        source = self.scratch.source
         if binary == "lib":
             parts = name.split("::")[:-1]
             paths = []
             while parts and not paths:
-                stem = self.scratch.source / "src" / "/".join(parts)
+                stem = source / "src" / "/".join(parts)
                 paths = [path for path in (stem.with_suffix(".rs"), stem / "mod.rs") if path.is_file()]
                 parts.pop()
-            # A module of tests may use what stands beside it.
-            paths += [self.scratch.source / "src" / "/".join(parts) / "tests.rs"]
         else:
-            paths = [self.scratch.source / f"tests/{binary}.rs", *(self.scratch.source / "tests" / binary).rglob("*.rs")]
+            paths = [source / f"tests/{binary}.rs", *(source / "tests" / binary).rglob("*.rs")]
         hashes = []
         for path in sorted(path for path in paths if path.is_file()):
-            # The repository's own file: the copy has the mutants in it, and changes when one is dropped.
-            path = REPOSITORY / path.relative_to(self.scratch.source)
             if path not in self.hashed:
                 self.hashed[path] = hashlib.sha256(path.read_bytes()).hexdigest()
             hashes.append(self.hashed[path])
@@ -448,6 +448,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", choices=["new", "open", "survived"], help="without outcome; survivors without reason; all survivors")
     parser.add_argument("--fast", action="store_true", help="leave the slow tests out")
+    parser.add_argument("--built", action="store_true", help="with the build that there is, whatever has changed since")
     parser.add_argument("--slow", action="store_true", help="only the slow tests, for what outlived the others")
     parser.add_argument("--patience", type=float, default=1, metavar="FACTOR", help="multiplies the time allowed by the clock, on a busy machine")
     parser.add_argument("--list", action="store_true", help="print what is open and the figures, and run nothing")
@@ -463,10 +464,13 @@ def main():
         return
     began = time.monotonic()
     scratch = Scratch(options.scratch)
-    scratch.source.mkdir(parents=True, exist_ok=True)
-    scratch.copy()
-    scratch.seed()
-    binaries = scratch.build()
+    if options.built:
+        binaries = json.loads(scratch.kept.read_text())
+    else:
+        scratch.source.mkdir(parents=True, exist_ok=True)
+        scratch.copy()
+        scratch.seed()
+        binaries = scratch.build(options.fast)
     mutants = scratch.mutants()
     dropped = set(scratch.dropped.read_text().splitlines()) if scratch.dropped.exists() else set()
     rows = carried(read_ledger(), mutants, dropped)

@@ -255,3 +255,22 @@ fn names_in_messages_are_cut_and_clean() {
     let error = read(ImageListKind::Kubernetes, &deep).unwrap_err();
     assert_eq!(error.code(), "image-list-too-deep");
 }
+
+#[test]
+fn what_looks_alike_is_told_apart() {
+    for name in ["compose", "docker-compose.txt", "compose.lst"] {
+        assert_eq!(told(name, "a\n"), Ok(ImageListKind::List), "{name}");
+    }
+    for text in ["registry.example/b # first\n", "some words: x\n"] {
+        assert_eq!(told("-", text), Ok(ImageListKind::List), "{text:?}");
+    }
+    for (name, text, line) in [
+        ("a.yaml", "", 1),
+        ("-", "# first\n\nimage: a\n", 3),
+        ("-", "kind: Pod\n", 1),
+    ] {
+        let error = told(name, text).unwrap_err();
+        let found = (error.code(), error.line());
+        assert_eq!(found, ("image-list-kind-unknown", Some(line)), "{text:?}");
+    }
+}

@@ -11,10 +11,10 @@ use crate::diagnostic::clean;
 use crate::format::limits::IMAGE_NAME_LEN;
 
 /// Nesting of defaults within defaults.
-const MAX_DEPTH: usize = 8;
+pub(super) const MAX_DEPTH: usize = 8;
 
 /// Length of a text with variables, in bytes.
-const MAX_LEN: usize = 4 * IMAGE_NAME_LEN;
+pub(super) const MAX_LEN: usize = 4 * IMAGE_NAME_LEN;
 
 /// How the text around variables is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

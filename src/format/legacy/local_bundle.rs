@@ -138,6 +138,107 @@ pub fn from_parts(signature: &str, certificate: &str) -> Result<Bundle, LegacyEr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnostic::Diagnostic as _;
+    use crate::format::legacy::Layer;
+    use crate::format::oci::Document;
+
+    /// What cosign attached to an image: its signature, and an attestation.
+    fn attached() -> [Bundle; 2] {
+        let signature = (
+            &include_bytes!(
+                "../../../fixtures/captures/oci/referrers-api/legacy/tag.sig.manifest.json"
+            )[..],
+            &include_bytes!(
+                "../../../fixtures/captures/oci/referrers-api/legacy/tag.sig.layer0.json"
+            )[..],
+        );
+        let attestation = (
+            &include_bytes!(
+                "../../../fixtures/captures/oci/referrers-api/legacy/tag.att.manifest.json"
+            )[..],
+            &include_bytes!(
+                "../../../fixtures/captures/oci/referrers-api/legacy/tag.att.layer0.json"
+            )[..],
+        );
+        [signature, attestation].map(|(manifest, content)| {
+            let Ok(Document::Manifest(manifest)) = Document::parse(manifest) else {
+                panic!("a manifest of cosign's does not parse");
+            };
+            let descriptor = manifest.layers[0].clone();
+            let content = content.to_vec();
+            Layer {
+                descriptor,
+                content,
+            }
+            .bundle()
+            .unwrap()
+        })
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for bundle in attached() {
+            let written = LocalBundle::of(&bundle).unwrap();
+            let text = written.encode();
+            assert!(LocalBundle::is_one(text.as_bytes()));
+            assert_eq!(LocalBundle::parse(text.as_bytes()), Ok(written.clone()));
+            let read = written.bundle().unwrap();
+            // A file's form cannot say that the signature is an image's.
+            let expected = match &bundle.content {
+                Content::SimpleSigning { signature, .. } => Content::MessageSignature {
+                    digest: None,
+                    signature: signature.clone(),
+                },
+                other => other.clone(),
+            };
+            assert_eq!(
+                read,
+                Bundle {
+                    content: expected,
+                    ..bundle.clone()
+                }
+            );
+            assert!(bundle.is_older_form());
+            assert_eq!(read.is_older_form(), read.stored_envelope.is_some());
+            let unlogged = Bundle {
+                log_entries: Vec::new(),
+                ..bundle
+            };
+            assert_eq!(LocalBundle::of(&unlogged), None);
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_pem_or_base64_of_it() {
+        let [bundle, _] = attached();
+        let KeyMaterial::Certificate(leaf) = &bundle.key_material else {
+            panic!("signed with a key");
+        };
+        let pem = leaf.to_pem();
+        for text in [&pem, &format!("\n{pem}\n"), &encode_base64(pem.as_bytes())] {
+            let read = from_parts("AA==", text).unwrap();
+            assert_eq!(read.key_material, bundle.key_material, "{text}");
+        }
+        let key = leaf.public_key().to_pem();
+        for text in ["", " \n", &key, &encode_base64(key.as_bytes())] {
+            let read = from_parts("AA==", text).unwrap();
+            assert!(matches!(read.key_material, KeyMaterial::PublicKey { .. }));
+        }
+        for text in ["?", &encode_base64(b"\xff"), "-----BEGIN X-----"] {
+            let refused = from_parts("AA==", text).unwrap_err();
+            assert_eq!(refused.code(), "legacy-malformed", "{text}");
+        }
+    }
+
+    #[test]
+    fn it_is_no_longer_than_a_bundle() {
+        let mut text = br#"{"base64Signature":"AA=="}"#.to_vec();
+        text.resize(limits::BUNDLE_LEN, b' ');
+        assert!(LocalBundle::parse(&text).is_ok());
+        text.push(b' ');
+        let refused = LocalBundle::parse(&text).unwrap_err();
+        assert!(refused.to_string().contains("longer"), "{refused}");
+    }
 
     #[test]
     fn only_its_own_form_is_read() {

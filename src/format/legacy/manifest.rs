@@ -154,6 +154,63 @@ mod tests {
     }
 
     #[test]
+    fn other_layers_are_no_signatures() {
+        let (manifest, layer) = captured(SIG, SIG_LAYER);
+        let mut mixed = manifest.clone();
+        mixed.layers.insert(0, Descriptor::of("text/spdx", b"sbom"));
+        mixed.layers.push(captured(ATT, ATT_LAYER).1.descriptor);
+        let found: Vec<_> = mixed.legacy_layers().collect();
+        assert_eq!(found, [&layer.descriptor, &mixed.layers[2]]);
+        mixed.layers.truncate(1);
+        assert_eq!(mixed.legacy_layers().count(), 0);
+    }
+
+    #[test]
+    fn a_payload_is_an_image_signatures() {
+        let payload = captured(SIG, SIG_LAYER).1.simple_signing();
+        assert_eq!(
+            payload.map(|payload| payload.encode()),
+            Some(SIG_LAYER.to_vec())
+        );
+        assert_eq!(captured(ATT, ATT_LAYER).1.simple_signing(), None);
+    }
+
+    #[test]
+    fn empty_annotations_say_nothing_and_a_key_is_a_hint() {
+        use super::super::layer::*;
+        use crate::format::bundle::KeyMaterial;
+        let (_, mut layer) = captured(SIG, SIG_LAYER);
+        let KeyMaterial::Certificate(leaf) = layer.bundle().unwrap().key_material else {
+            panic!("signed with a key");
+        };
+        for other in ["", &leaf.public_key().to_pem()] {
+            let annotations = &mut layer.descriptor.annotations;
+            annotations.insert(ANNOTATION_CERTIFICATE.to_owned(), other.to_owned());
+            annotations.insert(ANNOTATION_TIMESTAMP.to_owned(), String::new());
+            let read = layer.bundle().unwrap();
+            assert!(matches!(read.key_material, KeyMaterial::PublicKey { .. }));
+            assert!(read.timestamps.is_empty());
+        }
+    }
+
+    #[test]
+    fn one_timestamp_of_a_size_is_carried() {
+        use crate::format::limits::TIMESTAMP_LEN;
+        let (_, layer) = captured(SIG, SIG_LAYER);
+        let mut bundle = layer.bundle().unwrap();
+        let mut carried = |timestamps: Vec<Vec<u8>>| {
+            bundle.timestamps = timestamps.clone();
+            let read = Layer::of(&bundle)?.bundle();
+            Some(read.map(|read| assert_eq!(read.timestamps, timestamps)))
+        };
+        assert_eq!(carried(vec![b"stamp".to_vec()]), Some(Ok(())));
+        assert_eq!(carried(vec![vec![7; TIMESTAMP_LEN]]), Some(Ok(())));
+        let longer = carried(vec![vec![7; TIMESTAMP_LEN + 1]]);
+        assert!(matches!(longer, Some(Err(_))), "{longer:?}");
+        assert_eq!(carried(vec![b"one".to_vec(), b"two".to_vec()]), None);
+    }
+
+    #[test]
     fn what_was_there_stays() {
         let (manifest, layer) = captured(SIG, SIG_LAYER);
         let (_, other) = captured(ATT, ATT_LAYER);
@@ -191,6 +248,13 @@ mod tests {
             ANNOTATION_BUNDLE,
             r#"{"SignedEntryTimestamp":"","Payload":{"body":"e30=","integratedTime":1,"logIndex":1,"logID":"00"}}"#
         )));
+        assert!(refused(&|layer| {
+            let promise = layer.descriptor.annotations.get_mut(ANNOTATION_BUNDLE);
+            let promise = promise.unwrap();
+            let mut json: serde_json::Value = serde_json::from_str(promise).unwrap();
+            json["SignedEntryTimestamp"] = "".into();
+            *promise = json.to_string();
+        }));
         assert!(refused(&set(ANNOTATION_TIMESTAMP, "{}")));
         assert!(refused(&set(
             ANNOTATION_TIMESTAMP,

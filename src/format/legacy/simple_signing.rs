@@ -169,7 +169,8 @@ mod tests {
         ] {
             assert!(changed(from, to).is_err(), "{from} {to}");
         }
-        let long = format!("{}{}", " ".repeat(SIMPLE_SIGNING_LEN), text);
-        assert!(SimpleSigning::parse(long.as_bytes()).is_err());
+        let padded = |len: usize| format!("{text}{}", " ".repeat(len - text.len()));
+        assert!(SimpleSigning::parse(padded(SIMPLE_SIGNING_LEN).as_bytes()).is_ok());
+        assert!(SimpleSigning::parse(padded(SIMPLE_SIGNING_LEN + 1).as_bytes()).is_err());
     }
 }

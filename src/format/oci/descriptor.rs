@@ -140,3 +140,71 @@ pub(super) fn nullable<'de, D: Deserializer<'de>>(
     }
     deserializer.deserialize_any(Bounded)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::oci::{DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
+
+    #[test]
+    fn an_index_is_ocis_or_dockers() {
+        for index in [OCI_INDEX, DOCKER_LIST] {
+            assert!(Descriptor::of(index, b"x").is_index(), "{index}");
+        }
+        for other in [OCI_MANIFEST, DOCKER_MANIFEST, ""] {
+            assert!(!Descriptor::of(other, b"x").is_index(), "{other}");
+        }
+    }
+
+    /// That the estimate is near what is really taken, tests beside the registry client measure; here, that
+    /// every text of a descriptor is in it.
+    #[test]
+    fn a_footprint_grows_with_every_text() {
+        let small = Descriptor::of("a/b", b"x");
+        let size = small.footprint();
+        assert!(size > size_of::<Descriptor>());
+        let text = "t".repeat(1000);
+        let pair = |name: &str, value: &str| [(name.to_owned(), value.to_owned())].into();
+        let platform = |os: &str, architecture: &str, variant: &str| {
+            Some(Platform {
+                architecture: architecture.to_owned(),
+                os: os.to_owned(),
+                variant: Some(variant.to_owned()),
+            })
+        };
+        type Change<'a> = Box<dyn Fn(&mut Descriptor) + 'a>;
+        let changes: [(&str, Change<'_>); 7] = [
+            ("media type", Box::new(|d| d.media_type = text.clone())),
+            (
+                "artifact type",
+                Box::new(|d| d.artifact_type = Some(text.clone())),
+            ),
+            ("name", Box::new(|d| d.annotations = pair(&text, ""))),
+            ("value", Box::new(|d| d.annotations = pair("", &text))),
+            ("os", Box::new(|d| d.platform = platform(&text, "", ""))),
+            (
+                "architecture",
+                Box::new(|d| d.platform = platform("", &text, "")),
+            ),
+            (
+                "variant",
+                Box::new(|d| d.platform = platform("", "", &text)),
+            ),
+        ];
+        for (what, change) in changes {
+            let mut larger = small.clone();
+            change(&mut larger);
+            let grown = larger.footprint() - size;
+            assert!((990..2000).contains(&grown), "{what}: {grown}");
+        }
+        // One annotation takes a node of the map, and so do the next few.
+        let mut one = small.clone();
+        one.annotations = pair("a", "b");
+        assert!(one.footprint() > size + 11 * 2 * size_of::<String>());
+        one.annotations.insert("c".to_owned(), "d".to_owned());
+        assert_eq!(
+            one.footprint(),
+            small.footprint() + 11 * 2 * size_of::<String>() + 24
+        );
+    }
+}

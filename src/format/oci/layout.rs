@@ -173,6 +173,25 @@ mod tests {
     }
 
     #[test]
+    fn a_list_says_its_type_and_names_its_entries() {
+        let entry = Descriptor {
+            annotations: named("v1"),
+            ..Descriptor::of(OCI_MANIFEST, b"image")
+        };
+        let digest = &entry.digest;
+        let expected = format!(
+            concat!(
+                r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":["#,
+                r#"{{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":5,"digest":"{}","#,
+                r#""annotations":{{"org.opencontainers.image.ref.name":"v1"}}}}]}}"#
+            ),
+            digest
+        );
+        let written = encode_layout_index(std::slice::from_ref(&entry));
+        assert_eq!(String::from_utf8(written).unwrap(), expected);
+    }
+
+    #[test]
     fn only_an_index_is_the_list_of_a_layout() {
         let d = serde_json::to_string(&Descriptor::of(OCI_MANIFEST, b"x")).unwrap();
         assert!(parse_layout_index(br#"{"schemaVersion":2,"manifests":[]}"#).is_ok());

@@ -185,6 +185,69 @@ fn optional_members_are_of_their_kind() {
     }
     value["runDetails"]["builder"]["id"] = "".into();
     assert!(made("slsaprovenance1", value.to_string().as_bytes()).is_err());
+    let (_, mut value, _) = genuine().swap_remove(5);
+    for (db, fits) in [(Value::Null, true), (json!({}), true), (json!([]), false)] {
+        value["scanner"]["db"] = db;
+        assert_eq!(made("vuln", value.to_string().as_bytes()).is_ok(), fits);
+    }
+}
+
+#[test]
+fn kinds_are_those_of_json() {
+    let fits = |kind: &str, pointer: &str, other: Value| {
+        let (_, mut value, _) = genuine().into_iter().find(|(k, ..)| *k == kind).unwrap();
+        *value.pointer_mut(pointer).unwrap() = other;
+        made(kind, value.to_string().as_bytes()).is_ok()
+    };
+    for number in [json!(-1), json!(0), json!(1.5e300)] {
+        assert!(fits("cyclonedx", "/version", number));
+    }
+    for other in [json!("1"), json!([1]), json!({ "n": 1 })] {
+        assert!(!fits("cyclonedx", "/version", other));
+    }
+    for named in [json!("CVE-1"), json!({ "name": "CVE-1" })] {
+        assert!(fits("openvex", "/statements/0/vulnerability", named));
+    }
+    for other in [json!(""), json!(["CVE-1"]), json!(1)] {
+        assert!(!fits("openvex", "/statements/0/vulnerability", other));
+    }
+}
+
+#[test]
+fn a_predicate_of_a_whole_statement_is_an_object_or_an_spdx_text() {
+    assert_eq!(check(SPDX_DOCUMENT, r#""SPDXVersion: SPDX-2.3""#), Ok(()));
+    assert_eq!(check("https://own.test/type", r#"{"x":1}"#), Ok(()));
+    assert!(check(SPDX_DOCUMENT, r#"{"x":1}"#).is_err());
+    for (raw, words) in [
+        ("[{}]", "a list"),
+        ("\"\"", "an empty string"),
+        ("\"text\"", "a string"),
+        ("true", "true or false"),
+        ("false", "true or false"),
+        ("null", "null"),
+        ("-1", "a number"),
+    ] {
+        let error = check("https://own.test/type", raw).unwrap_err();
+        let PredicateError::Member { member, found, .. } = &error else {
+            panic!("{raw}: {error}");
+        };
+        assert_eq!((member.as_str(), found.as_str()), ("the whole", words));
+    }
+}
+
+#[test]
+fn a_wrong_member_is_shown_where_it_is_short() {
+    let found = |builder: &Value| {
+        let text = json!({ "builder": builder, "buildType": "https://t" }).to_string();
+        match made("slsaprovenance", text.as_bytes()) {
+            Err(PredicateError::Member { found, .. }) => found,
+            other => panic!("{other:?}"),
+        }
+    };
+    let text = "x".repeat(78);
+    assert_eq!(found(&json!(text)), format!("\"{text}\""));
+    assert_eq!(found(&json!("x".repeat(79))), "a string");
+    assert_eq!(found(&json!(vec![0; 100])), "a list");
 }
 
 #[test]

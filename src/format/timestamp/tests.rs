@@ -142,3 +142,67 @@ fn times_are_digits() {
         assert!(time(bad).is_none(), "{bad}");
     }
 }
+
+#[test]
+fn an_extension_is_critical_that_says_so() {
+    let extension = |fields: &[&[u8]]| encode(asn1::SEQUENCE, &fields.concat());
+    let name = encode(asn1::OBJECT_IDENTIFIER, &[0x2a, 3]);
+    let value = encode(asn1::OCTET_STRING, b"value");
+    let plain = extension(&[&name, &value]);
+    let said = |answer: u8| extension(&[&name, &[1, 1, answer], &value]);
+    for (extensions, expected) in [
+        (Vec::new(), Some(false)),
+        (plain.clone(), Some(false)),
+        (said(0), Some(false)),
+        (said(0xff), Some(true)),
+        (said(1), Some(true)),
+        ([plain.clone(), said(0xff)].concat(), Some(true)),
+        ([said(0xff), plain.clone()].concat(), Some(true)),
+        (extension(&[&value]), None),
+        (value.clone(), None),
+    ] {
+        assert_eq!(has_critical(&extensions), expected, "{extensions:?}");
+    }
+}
+
+#[test]
+fn a_certificate_is_named_by_issuer_and_number() {
+    let directory = |name: &[u8]| encode(0xa4, name);
+    let signer = SignerIdentifier::IssuerAndSerial {
+        issuer: b"issuer".to_vec(),
+        serial: vec![7],
+    };
+    let fits = |names: &[u8], number: &[u8], signer: &SignerIdentifier| {
+        let named = NamedCertificate {
+            hash: Digest::sha256(b""),
+            issuer_serial: Some((names, number)),
+        };
+        named.fits(signer)
+    };
+    for (names, number, expected) in [
+        (directory(b"issuer"), 7, true),
+        (directory(b"issuer"), 8, false),
+        (directory(b"other"), 7, false),
+        (encode(0x86, b"issuer"), 7, false),
+        (Vec::new(), 7, false),
+        (
+            [directory(b"other"), directory(b"issuer")].concat(),
+            7,
+            true,
+        ),
+        (
+            [encode(0x86, b"issuer"), directory(b"other")].concat(),
+            7,
+            false,
+        ),
+    ] {
+        assert_eq!(
+            fits(&names, &[number], &signer),
+            expected,
+            "{names:?} {number}"
+        );
+    }
+    // A signer who is named by the identifier of a key has no issuer to compare.
+    let by_key = SignerIdentifier::SubjectKeyIdentifier(b"id".to_vec());
+    assert!(fits(&directory(b"issuer"), &[7], &by_key));
+}

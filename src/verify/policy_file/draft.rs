@@ -319,6 +319,94 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_is_of_one_target_and_of_the_same_signers() {
+        let file = Target::File("dist/a".to_owned());
+        let told = |sightings: &[Sighting]| {
+            let text = write(sightings).unwrap();
+            let file = PolicyFile::parse(&text).unwrap();
+            let told = |rule: &crate::verify::policy_file::Rule| {
+                let requires = rule.requires().join(" ");
+                format!("{} [{requires}] by {}", rule.name(), rule.signers().len())
+            };
+            file.rules().iter().map(told).collect::<Vec<_>>()
+        };
+        let signed = |target: &Target, who: &[&str], content: &str| -> Vec<Sighting> {
+            let one = |who: &&str| sighting(target.clone(), content, who);
+            who.iter().map(one).collect()
+        };
+        assert_eq!(
+            told(
+                &[
+                    signed(&app(), &["a"], "signature"),
+                    signed(&file, &["a"], "signature")
+                ]
+                .concat()
+            ),
+            [
+                "reg.test/app [signature] by 1",
+                "file dist/a [signature] by 1"
+            ]
+        );
+        for others in [&["b"][..], &["b", "c"], &["a", "c"], &["c", "b"]] {
+            let of_first = &["a", "b"][..others.len().min(2)];
+            let both = [
+                signed(&app(), of_first, "signature"),
+                signed(&app(), others, SLSA),
+            ];
+            let count = others.len();
+            assert_eq!(
+                told(&both.concat()),
+                [
+                    format!("reg.test/app: signature [signature] by {count}"),
+                    format!("reg.test/app: {SLSA} [{SLSA}] by {count}")
+                ],
+                "{others:?}"
+            );
+        }
+        let both = [
+            signed(&app(), &["a", "b"], "signature"),
+            signed(&app(), &["b", "a"], SLSA),
+        ];
+        let merged = format!("reg.test/app [signature {SLSA}] by 2");
+        assert_eq!(told(&both.concat()), [merged]);
+    }
+
+    #[test]
+    fn a_signer_is_a_subject_of_one_issuer() {
+        let mut sightings = vec![sighting(app(), "signature", "a"); 2];
+        sightings[1].signer.issuer = "https://other.example.test".to_owned();
+        let text = write(&sightings).unwrap();
+        let file = PolicyFile::parse(&text).unwrap();
+        assert_eq!(file.rules()[0].signers().len(), 2);
+        assert_eq!(text.matches("# 1 bundle found, ").count(), 2, "{text}");
+    }
+
+    #[test]
+    fn the_latest_time_is_told() {
+        let latest = UnixTime::from_seconds(1_800_000_001);
+        for at in [0, 1] {
+            let mut sightings = vec![sighting(app(), "signature", "a"); 2];
+            sightings[at].time = Some(latest);
+            let told = format!("# 2 bundles found, the latest of {latest}\n");
+            let text = write(&sightings).unwrap();
+            assert!(text.contains(&told), "{text}");
+        }
+    }
+
+    #[test]
+    fn text_is_quoted_in_the_shortest_way() {
+        for (text, expected) in [
+            ("a b~", r#""a b~""#),
+            ("a\"\\", r#""a\"\\""#),
+            ("\u{7f}", r#""\u007f""#),
+            ("\u{ffff}", r#""\uffff""#),
+            ("\u{10000}", r#""\U00010000""#),
+        ] {
+            assert_eq!(quoted(text), expected);
+        }
+    }
+
+    #[test]
     fn a_claim_is_offered_where_all_bundles_agree() {
         let mut sightings = vec![
             sighting(app(), "signature", "a"),
@@ -339,6 +427,9 @@ mod tests {
         let exact = format!("identity = {}", quoted(workflow));
         PolicyFile::parse(&text.replace(&exact, pattern)).unwrap();
         assert!(pattern.contains(r"b\\.c"), "{pattern}");
+        // A tag may have such a name.
+        let text = write(&[sighting(app(), "signature", "w@refs/tags/x@refs/tags/v1")]).unwrap();
+        assert!(text.contains(r#"= "w@refs/tags/.*""#), "{text}");
     }
 
     #[test]

@@ -176,3 +176,39 @@ fn a_file_of_another_shape_is_refused() {
         refused(KIND, text, "image-list-shape", Some(1));
     }
 }
+
+#[test]
+fn what_says_nothing_is_passed_over() {
+    let text = "---\n---\nservices:\n  a: {image: , build: .}\n  b: !!map {image: c}\n";
+    assert_eq!(names(KIND, text), ["c"]);
+    let told = ["4 left out service a, which is built here"];
+    assert_eq!(remarks(KIND, text), told);
+}
+
+#[test]
+fn texts_with_variables_have_bounds() {
+    use super::super::variables::{MAX_DEPTH, MAX_LEN};
+    use crate::format::limits::IMAGE_NAME_LEN;
+    let nested = |operator: &str, levels: usize| {
+        let open = format!("${{A:{operator}").repeat(levels);
+        with_image(&format!("a{open}b{}", "}".repeat(levels)))
+    };
+    assert_eq!(names(KIND, &nested("-", MAX_DEPTH)), ["ab"]);
+    assert_eq!(names(KIND, &nested("+", MAX_DEPTH)), ["a"]);
+    for operator in ["-", "+"] {
+        let deeper = nested(operator, MAX_DEPTH + 1);
+        refused(KIND, &deeper, "image-list-variable-form", Some(3));
+    }
+    let long = |len: usize| {
+        let empty = "${A:-}".repeat(len / 6 - 1);
+        let rest = "b".repeat(len - empty.len());
+        (with_image(&format!("{empty}{rest}")), rest)
+    };
+    let (text, name) = long(MAX_LEN);
+    assert_eq!(names(KIND, &text), [name]);
+    refused(KIND, &long(MAX_LEN + 1).0, "image-list-name", Some(3));
+    let name = "a".repeat(IMAGE_NAME_LEN);
+    assert_eq!(names(KIND, &with_image(&name)), [name.as_str()]);
+    let longer = with_image(&format!("{name}a"));
+    refused(KIND, &longer, "image-list-name", Some(3));
+}

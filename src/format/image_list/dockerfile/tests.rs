@@ -356,3 +356,77 @@ fn what_is_no_dockerfile_is_refused() {
         refused(KIND, text, "image-list-shape", Some(line));
     }
 }
+
+#[test]
+fn quotes_and_escapes_join_words() {
+    let documents = [
+        "RUN x \\\" <<E\nFROM no\nE\n",
+        "RUN x{ <<E\nFROM no\nE\n",
+        "RUN x \\u <<E\nFROM no\nE\n",
+        "RUN [ -f x ] <<E\nFROM no\nE\n",
+        "RUN cat <<E ${a_b} ${C_D:-e}\nFROM no\nE\n",
+    ];
+    let lines = [
+        "RUN echo 'x <<EOF y'\n",
+        "RUN echo \"x <<EOF y\"\n",
+        "RUN ${A:-${B} <<EOF y}\n",
+        "RUN x 'y\n",
+        "RUN [\"${x\", \"<<EOF\"]\n",
+        "RUN [\"x\"] a<<EOF\n",
+        "RUN ${x!} a<<EOF\n",
+    ];
+    for text in documents.into_iter().chain(lines) {
+        let text = format!("FROM a\n{text}FROM b\n");
+        assert_eq!(names(KIND, &text), ["a", "b"], "{text:?}");
+    }
+}
+
+#[test]
+fn a_disputed_here_document_is_refused_though_it_ends() {
+    for line in [
+        "RUN <<\"\"",
+        "RUN ${x!} <<EOF",
+        "RUN ${x:?y} <<EOF",
+        "RUN ${x} ${y:z} <<EOF",
+        "RUN [\"x\"] <<EOF",
+        "RUN [\"\\ud800\", <<EOF",
+    ] {
+        let text = format!("FROM a\n{line}\nFROM b\nEOF\n\n");
+        refused(KIND, &text, "image-list-shape", Some(2));
+    }
+}
+
+#[test]
+fn values_are_what_a_shell_makes_of_them() {
+    let values = [
+        ("ARG A=x=y\nFROM a:$A", "a:x=y"),
+        ("ARG A_B=x\nFROM $A_B", "x"),
+        ("ARG _A=x\nFROM $_A", "x"),
+        ("ARG A=x\nFROM ${A:?no}y${A}", "xyx"),
+        ("FROM ${A:-\"x}y\"}", "x}y"),
+        ("FROM \"a'b\"", "a'b"),
+        ("FROM 'a'b'c'", "abc"),
+        ("# escape=\\\nFROM \\\n a", "a"),
+    ];
+    for (text, name) in values {
+        assert_eq!(names(KIND, text), [name], "{text:?}");
+    }
+    let many: String = (0..IMAGE_LIST_ARGUMENTS)
+        .map(|i| format!("ARG A{i}=x\n"))
+        .collect();
+    assert_eq!(names(KIND, &format!("{many}FROM a")), ["a"]);
+}
+
+#[test]
+fn flags_end_where_their_quotes_do() {
+    for (line, expected) in [
+        ("COPY --from=\"b\" a a", &["a", "b"][..]),
+        ("RUN --mount=from=b=c x", &["a", "b=c"]),
+        ("RUN --mount='\"target=/x,from=b\"' x", &["a"]),
+    ] {
+        let text = format!("FROM a\n{line}\n");
+        assert_eq!(names(KIND, &text), expected, "{line:?}");
+    }
+    // An instruction begins where its first line does, if only with the mark that it goes on.
+    assert_eq!(images(KIND, "\\\nFROM a"), [("a".to_owned(), 1)]);
+}

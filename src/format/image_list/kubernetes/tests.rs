@@ -234,3 +234,108 @@ fn an_image_is_text() {
         assert_eq!(remarks(KIND, &text).len(), 1);
     }
 }
+
+fn places(text: &str) -> Vec<String> {
+    let images = read(KIND, text).unwrap().images.into_iter();
+    images
+        .map(|image| format!("{}: {}", image.place, image.reference))
+        .collect()
+}
+
+#[test]
+fn an_image_is_told_by_the_object_it_is_in() {
+    let pod = |head: &str, spec: &str| format!("apiVersion: v1\nkind: Pod\n{head}spec: {spec}\n");
+    let container = "{containers: [{name: c, image: a}]}";
+    for (text, place) in [
+        (pod("", container), "container c: a"),
+        (
+            pod("metadata: {labels: {name: x}}\n", container),
+            "Pod, container c: a",
+        ),
+        (
+            pod("metadata: {name: p, namespace: n}\n", container),
+            "Pod/p, container c: a",
+        ),
+        // What is named by its kind alone is another object, and not this one.
+        (
+            pod(
+                "metadata: {name: p}\n",
+                "{kind: Other, containers: [{name: c, image: a}]}",
+            ),
+            "Pod/p, container c: a",
+        ),
+    ] {
+        assert_eq!(places(&text), [place], "{text}");
+    }
+}
+
+#[test]
+fn lists_of_containers_are_found_wherever_they_stand() {
+    let b = "{containers: [{image: b}]}";
+    for spec in [
+        format!("{{status: {b}, containers: [{{image: a}}]}}"),
+        format!("{{metadata: {b}, containers: [{{image: a}}]}}").replace("metadata", "meta"),
+        format!("{{image: {b}, containers: [{{image: a}}]}}"),
+        format!("{{containers: [{{image: a, x: {b}}}]}}"),
+        format!("{{volumes: [{{x: {b}}}], containers: [{{image: a}}]}}"),
+        format!("{{volumes: {b}, containers: [{{image: a}}]}}"),
+        format!("{{initContainers: {b}, containers: [{{image: a}}]}}"),
+    ] {
+        let text = format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec: {spec}\n");
+        let mut found = names(KIND, &text);
+        found.sort();
+        assert_eq!(found, ["a", "b"], "{spec}");
+    }
+}
+
+#[test]
+fn what_refers_to_no_image_is_none() {
+    let text = "\
+apiVersion: own.test/v1
+kind: Own
+metadata: {name: o}
+spec:
+  image:
+  containers: [{image: a}]
+  volumes:
+  - {name: v, other: {reference: no}}
+  - {name: w, image: {reference: }}
+  - {name: x, image: {reference: ~, pullPolicy: Always}}
+";
+    assert_eq!(names(KIND, text), ["a"]);
+    assert!(remarks(KIND, text).is_empty());
+}
+
+#[test]
+fn aliases_nest_in_every_shape_and_are_bounded() {
+    use crate::format::limits::IMAGE_LIST_DEPTH;
+    let chain = |shape: &str, levels: usize| {
+        let mut text = String::from("apiVersion: v1\nkind: Pod\nspec:\n  a0: &a0 [x]\n");
+        for i in 1..=levels {
+            let alias = format!("*a{}", i - 1);
+            text += &format!("  a{i}: &a{i} {}\n", shape.replace('@', &alias));
+        }
+        text + "  containers: [{image: a}]\n"
+    };
+    for shape in [
+        "[@]",
+        "{k: @}",
+        "{containers: @}",
+        "{volumes: @}",
+        "{containers: [{k: @}]}",
+        "{volumes: [{k: @}]}",
+    ] {
+        let error = read(KIND, &chain(shape, 4 * IMAGE_LIST_DEPTH)).unwrap_err();
+        assert_eq!(
+            crate::diagnostic::Diagnostic::code(&error),
+            "image-list-too-deep",
+            "{shape}"
+        );
+    }
+    // Around the outermost alias are the document and its `spec`; within the innermost is its text.
+    let most = IMAGE_LIST_DEPTH - 3;
+    for shape in ["[@]", "{k: @}"] {
+        assert_eq!(names(KIND, &chain(shape, most)), ["a"], "{shape}");
+        assert!(read(KIND, &chain(shape, most + 1)).is_err(), "{shape}");
+    }
+}

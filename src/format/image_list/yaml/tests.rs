@@ -191,3 +191,59 @@ fn what_is_not_yaml_is_refused() {
         );
     }
 }
+
+#[test]
+fn lists_that_multiply_are_refused() {
+    let mut text = String::from("  a0: &a0 [x]\n");
+    for i in 1..40 {
+        let before = format!("*a{}", i - 1);
+        text += &format!("  a{i}: &a{i} [{}]\n", [before.as_str(); 9].join(", "));
+    }
+    let error = super::super::tests::read(KIND, &pod(&text)).unwrap_err();
+    assert!(
+        matches!(error, ImageListError::TooManyValues { aliases: true, .. }),
+        "{error}"
+    );
+    let many = pod(&format!("  x: [{}]\n", "a,".repeat(IMAGE_LIST_VALUES)));
+    let error = super::super::tests::read(KIND, &many).unwrap_err();
+    assert!(
+        matches!(error, ImageListError::TooManyValues { aliases: false, .. }),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_is_part_of_itself_is_told_as_that() {
+    for spec in [
+        "  x: &a [*a]\n",
+        "  x: &a {y: [*a]}\n",
+        "  x: &a {y: [{z: *a}]}\n",
+    ] {
+        refused(KIND, &pod(spec), "image-list-ambiguous", Some(4));
+    }
+    // Beside it, what has ended may be used again.
+    let twice = pod("  x: &a [b]\n  y: &c [*a, *a]\n  z: [*c, *a]\n  containers: [{image: d}]\n");
+    assert_eq!(names(KIND, &twice), ["d"]);
+}
+
+#[test]
+fn a_tag_is_the_cores_or_unknown() {
+    refused(
+        KIND,
+        &pod("  containers: [{image: !str a}]\n"),
+        "image-list-shape",
+        Some(4),
+    );
+    assert_eq!(
+        names(KIND, &pod("  containers: [{image: !!str null}]\n")),
+        ["null"]
+    );
+    let collections = pod("  containers: !!seq [!!map {image: a}]\n");
+    assert_eq!(names(KIND, &collections), ["a"]);
+}
+
+#[test]
+fn the_first_disputed_end_of_a_line_is_told() {
+    let text = pod("  x: \"\u{2028}\"\n  y: \"\u{85}\"\n");
+    refused(KIND, &text, "image-list-ambiguous", Some(4));
+}

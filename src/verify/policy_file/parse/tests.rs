@@ -90,9 +90,75 @@ fn a_rule_with_everything() {
 }
 
 #[test]
+fn what_a_rule_is_not_about_it_requires_nothing_of() {
+    let file = PolicyFile::parse(RULE).unwrap();
+    let rule = &file.rules()[0];
+    assert_eq!((rule.of_images().len(), rule.of_files().len()), (1, 0));
+    let files = RULE.replace(IMAGES, "files = [\"dist/*\"]");
+    let file = PolicyFile::parse(&files).unwrap();
+    let rule = &file.rules()[0];
+    assert_eq!((rule.of_images().len(), rule.of_files().len()), (0, 1));
+    assert_eq!(rule.requires(), [SIGNATURE]);
+}
+
+#[test]
+fn a_predicate_type_is_a_uri_and_no_image_signature() {
+    for text in [
+        "https://slsa.dev/provenance/v1",
+        "https://a.test:8443/x",
+        "urn:a",
+        "a:b",
+    ] {
+        assert!(is_predicate_type(text), "{text:?}");
+    }
+    for text in [
+        "",
+        "signature",
+        ":",
+        ":x",
+        "https:",
+        "a b:c",
+        " a:b",
+        "a\n:b",
+        COSIGN_SIGN_V1,
+    ] {
+        assert!(!is_predicate_type(text), "{text:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_required_is_told_why() {
+    for (requires, why) in [
+        ("\"signature\", \"signature\"", "is required twice"),
+        ("\"a:b\", \"signature\", \"a:b\"", "is required twice"),
+        (&format!("{COSIGN_SIGN_V1:?}"), "is written \"signature\""),
+        (
+            "\"sbom\"",
+            "is neither \"signature\" nor a predicate type, which is a URI",
+        ),
+    ] {
+        let error = changed(NAME, &format!("requires = [{requires}]"));
+        let Fault::Requires { reason, .. } = error.fault else {
+            panic!("{requires}: {error}");
+        };
+        assert_eq!(reason, why, "{requires}");
+    }
+}
+
+#[test]
 fn a_key_stands_alone() {
     let signer = format!("{IDENTITY}\n{ISSUER}");
     let key = format!("key = \"\"\"\n{PEM}\"\"\"");
+    for beside in [
+        IDENTITY,
+        ISSUER,
+        "identity-regexp = \"a\"",
+        "issuer-regexp = \"a\"",
+        "claims = { source-repository-uri = \"a\" }",
+    ] {
+        let error = changed(&signer, &format!("{key}\n{beside}"));
+        assert_eq!(error.code(), "policy-signer", "{beside}");
+    }
     let file = PolicyFile::parse(&RULE.replace(&signer, &key)).unwrap();
     assert!(file.rules()[0].signers()[0].starts_with("key sha256:"));
     assert_eq!(changed(IDENTITY, &key).code(), "policy-signer");
@@ -295,6 +361,14 @@ fn a_fault_is_told_with_its_place() {
         );
         assert!(text.contains(message), "{text}");
     }
+    let first_line = refused("version = 2").position;
+    assert_eq!(
+        first_line,
+        Some(Position {
+            line: 1,
+            column: 11
+        })
+    );
     let error = format!("{RULE}claims = {{ repository = \"a\" }}");
     let error = refused(&error);
     assert!(error.details()[0].1.contains("source-repository-uri"));
