@@ -101,7 +101,7 @@ impl Diagnostic for BundleError {
 /// Who signed, as far as the bundle says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyMaterial {
-    /// The Fulcio leaf. Further certificates of a v0.1/v0.2 chain are dropped: they are not trusted.
+    /// The Fulcio leaf. Further certificates of a v0.1 or v0.2 chain have to fit and are dropped: they are not trusted.
     Certificate(Box<Certificate>),
     /// A key the verifier must already have; the hint is not authenticated.
     PublicKey {
@@ -396,23 +396,44 @@ fn key_material(
             if version == BundleVersion::V03 {
                 return rule("x509CertificateChain is not allowed in v0.3");
             }
-            let mut certificates = Vec::new();
-            for certificate in chain.certificates.0 {
-                certificates.push(Certificate::from_der(&certificate.raw_bytes)?);
-            }
-            if certificates.iter().skip(1).any(Certificate::is_self_issued) {
-                return rule("x509CertificateChain contains a root certificate");
-            }
-            match certificates.into_iter().next() {
-                Some(leaf) => Ok(KeyMaterial::Certificate(Box::new(leaf))),
-                None => rule("x509CertificateChain is empty"),
-            }
+            let certificates = chain.certificates.0.iter();
+            let certificates: Result<Vec<Certificate>, _> = certificates
+                .map(|certificate| Certificate::from_der(&certificate.raw_bytes))
+                .collect();
+            Ok(KeyMaterial::Certificate(Box::new(leaf_of(certificates?)?)))
         }
         (None, None, Some(public_key)) => Ok(KeyMaterial::PublicKey {
             hint: public_key.hint,
         }),
         (None, None, None) => rule("no certificate and no publicKey"),
         _ => rule("more than one of certificate, x509CertificateChain and publicKey is set"),
+    }
+}
+
+/// Returns the leaf of a chain, which stands first. What follows is not trusted, and dropped once it was seen to
+/// fit: each certificate issued by the next, so that all readers see one path. The last may be the root that the
+/// path leads to, as npm's and the SLSA generators' provenance of v0.1 has it; a root elsewhere, or twice, is no
+/// path. Whether a root is valid or known is not asked: the trusted root says what is.
+fn leaf_of(certificates: Vec<Certificate>) -> Result<Certificate, BundleError> {
+    let links = certificates.iter().zip(certificates.iter().skip(1));
+    for (position, (certificate, issuer)) in links.enumerate() {
+        if position > 0 && certificate.is_self_issued() {
+            return rule("x509CertificateChain has a root certificate before its end");
+        }
+        if certificate.issuer() != issuer.subject() || certificate.verify_signed_by(issuer).is_err()
+        {
+            return rule("x509CertificateChain has a certificate that the next one did not issue");
+        }
+    }
+    if let [_, .., last] = certificates.as_slice()
+        && last.is_self_issued()
+        && last.verify_signed_by(last).is_err()
+    {
+        return rule("x509CertificateChain ends with a root certificate that is not self-signed");
+    }
+    match certificates.into_iter().next() {
+        Some(leaf) => Ok(leaf),
+        None => rule("x509CertificateChain is empty"),
     }
 }
 

@@ -21,6 +21,7 @@ pub mod error;
 pub mod explain;
 pub mod glob;
 pub mod policy;
+#[cfg(feature = "cli")]
 pub mod policy_file;
 pub mod predicate;
 pub mod rego;
