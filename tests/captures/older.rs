@@ -5,7 +5,7 @@ use keyless::format::bundle::{Bundle, Content, KeyMaterial};
 use keyless::format::legacy::{Layer, StoredEnvelope};
 use keyless::format::oci::Document;
 use keyless::format::protojson::encode_base64;
-use keyless::verify::{Artifact, ExpectedContent, VerifyError, verify};
+use keyless::verify::{Artifact, ExpectedContent, Verifier, VerifyError, verify};
 use serde_json::{Value, json};
 
 use crate::{IDENTITY, ISSUER, code, policy, read, signature, trust};
@@ -75,6 +75,38 @@ fn each_is_what_it_is_and_nothing_else() {
         let refused = judge(bundle, &other, content).unwrap();
         assert_eq!(code(Err::<(), _>(refused)), "artifact-mismatch");
     }
+}
+
+/// What an older image signature is told as, where it is accepted and where something else was asked for.
+#[test]
+fn an_image_signature_is_told_as_one() {
+    let signed = older("sig");
+    let trust = trust();
+    let verifier = Verifier::new(&trust);
+    let accepted = policy(IDENTITY, ISSUER, signature());
+    let (verdict, explanation) = verifier.explain(&signed, &image(), &accepted);
+    assert_eq!(
+        verdict.unwrap().signature().bytes(),
+        signed.content.signature()
+    );
+    let mut facts = Vec::new();
+    for check in explanation.checks().iter().flat_map(|check| &check.parts) {
+        let of = |(name, value): &(&str, String)| format!("{} {name}: {value}", check.step.name);
+        facts.extend(check.facts.iter().map(of));
+    }
+    let digest = Digest::sha256(&read("oci/referrers-api/legacy/image.manifest.json"));
+    for fact in [
+        "simple-signing repository: 127.0.0.1:26502/leg".to_owned(),
+        format!("simple-signing-image found: {digest}"),
+    ] {
+        assert!(facts.contains(&fact), "{fact}: {facts:?}");
+    }
+    let refused = judge(&signed, &image(), attestation(TYPE));
+    let Some(VerifyError::NotASignature { expected, found }) = refused else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(expected, TYPE);
+    assert_eq!(found, "an image signature of the older form");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use keyless::crypto::{Certificate, UnixTime};
 use keyless::diagnostic::Diagnostic as _;
 use keyless::verify::chain::verify_chain_at;
-use keyless::verify::{ExpectedContent, Verifier, Waiver};
+use keyless::verify::{ExpectedContent, Verifier, VerifyError, Waiver};
 use serde_json::json;
 
 use crate::Change::Scene as After;
@@ -154,6 +154,13 @@ fn attestations_by_their_predicate_type() {
         predicate_type: "https://slsa.dev/provenance/v1".to_owned(),
     };
     assert_eq!(code(&scene), "not-a-signature");
+    let mut scene = Forge::blob2().make();
+    attestation(&mut scene);
+    let refused = scene.verify();
+    let Err(VerifyError::NotASignature { found, .. }) = refused else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(found, "a signature over the file itself");
 }
 
 #[test]

@@ -306,6 +306,15 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_left_out_where_there_is_nothing() {
+        assert_eq!(ReferrersIndex::empty().beyond, 0);
+        for text in [r#"{"manifests":null}"#, r#"{"manifests":[]}"#] {
+            let index = ReferrersIndex::parse(text.as_bytes()).unwrap();
+            assert_eq!(index.beyond, 0, "{text}");
+        }
+    }
+
+    #[test]
     fn an_index_of_referrers_keeps_what_it_does_not_know() {
         let text = concat!(
             r#"{"manifests":[{"mediaType":"a/b","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","#,

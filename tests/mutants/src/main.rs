@@ -78,11 +78,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let switches = (found.mutants.len() + 1).to_string();
     let mut library = fs::read_to_string(repository.join("src/lib.rs"))?;
-    let first_item = library
-        .find("\npub mod ")
-        .ok_or("src/lib.rs has no module")?;
+    // Behind the module's own documentation, which is the first thing there.
+    let head: usize = library
+        .split_inclusive('\n')
+        .take_while(|line| line.starts_with("//!"))
+        .map(str::len)
+        .sum();
     library.insert_str(
-        first_item,
+        head,
         "\n#![allow(warnings, arithmetic_overflow, overflowing_literals, unconditional_panic, unconditional_recursion)]\n",
     );
     library.push_str(&include_str!("switch.rs.txt").replace("@SWITCHES@", &switches));

@@ -212,3 +212,11 @@ fn texts_with_variables_have_bounds() {
     let longer = with_image(&format!("{name}a"));
     refused(KIND, &longer, "image-list-name", Some(3));
 }
+
+#[test]
+fn what_a_tag_makes_of_a_service_is_told_as_left_out() {
+    let text = "services:\n  a: {image: b}\n  f: !override {image: c}\n";
+    assert_eq!(names(KIND, text), ["b"]);
+    let told = ["3 left out service f, whose image is not named in this file"];
+    assert_eq!(remarks(KIND, text), told);
+}

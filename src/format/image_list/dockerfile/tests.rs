@@ -430,3 +430,26 @@ fn flags_end_where_their_quotes_do() {
     // An instruction begins where its first line does, if only with the mark that it goes on.
     assert_eq!(images(KIND, "\\\nFROM a"), [("a".to_owned(), 1)]);
 }
+
+#[test]
+fn directives_are_a_name_and_a_value() {
+    let rest = "# escape=`\nFROM a\nRUN x \\\nFROM b";
+    for (head, is_directive) in [
+        ("# other=x", true),
+        ("#a1 = x", true),
+        ("# other=x=y", true),
+        ("# a-b=x", false),
+        ("# 1a=x", false),
+        ("# \u{e4}b=x", false),
+        ("# =x", false),
+        ("# other=", false),
+        ("# other", false),
+    ] {
+        let expected: &[&str] = if is_directive { &["a", "b"] } else { &["a"] };
+        assert_eq!(
+            names(KIND, &format!("{head}\n{rest}")),
+            expected,
+            "{head:?}"
+        );
+    }
+}

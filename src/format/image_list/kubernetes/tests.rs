@@ -333,8 +333,16 @@ fn aliases_nest_in_every_shape_and_are_bounded() {
         );
     }
     // Around the outermost alias are the document and its `spec`; within the innermost is its text.
-    let most = IMAGE_LIST_DEPTH - 3;
-    for shape in ["[@]", "{k: @}"] {
+    let room = IMAGE_LIST_DEPTH - 3;
+    for (shape, depth) in [
+        ("[@]", 1),
+        ("{k: @}", 1),
+        ("{containers: @}", 1),
+        ("{volumes: @}", 1),
+        ("{containers: [{k: @}]}", 2),
+        ("{volumes: [{k: @}]}", 2),
+    ] {
+        let most = room / depth;
         assert_eq!(names(KIND, &chain(shape, most)), ["a"], "{shape}");
         assert!(read(KIND, &chain(shape, most + 1)).is_err(), "{shape}");
     }

@@ -247,3 +247,42 @@ fn the_first_disputed_end_of_a_line_is_told() {
     let text = pod("  x: \"\u{2028}\"\n  y: \"\u{85}\"\n");
     refused(KIND, &text, "image-list-ambiguous", Some(4));
 }
+
+#[test]
+fn mappings_that_multiply_are_refused() {
+    let mut text = String::from("  a0: &a0 x\n");
+    for i in 1..40 {
+        let members: Vec<String> = (0..9).map(|k| format!("k{k}: *a{}", i - 1)).collect();
+        text += &format!("  a{i}: &a{i} {{{}}}\n", members.join(", "));
+    }
+    let error = super::super::tests::read(KIND, &pod(&text)).unwrap_err();
+    assert!(
+        matches!(error, ImageListError::TooManyValues { aliases: true, .. }),
+        "{error}"
+    );
+}
+
+#[test]
+fn merges_nest_as_deep_as_anything() {
+    let chain = |levels: usize| {
+        let mut text = String::from("  a0: &a0 {containers: [{image: a}]}\n");
+        for i in 1..=levels {
+            text += &format!("  a{i}: &a{i} {{<<: *a{}}}\n", i - 1);
+        }
+        pod(&text)
+    };
+    assert_eq!(names(KIND, &chain(IMAGE_LIST_DEPTH)), ["a"]);
+    let deeper = super::super::tests::read(KIND, &chain(IMAGE_LIST_DEPTH + 1));
+    assert!(
+        matches!(deeper, Err(ImageListError::TooDeep { .. })),
+        "{deeper:?}"
+    );
+}
+
+#[test]
+fn a_members_own_value_is_the_only_one() {
+    let spec = "  x: {<<: {containers: [{image: b}]}, containers: [{image: a}]}\n";
+    assert_eq!(names(KIND, &pod(spec)), ["a"]);
+    let text = pod("  containers:\n  - {image: c}\n  - {name: a, !!str <<: {image: b}}\n");
+    assert_eq!(names(KIND, &text), ["c"]);
+}
