@@ -280,6 +280,13 @@ mod tests {
             "#\n".repeat(limits::REGO_LEN / 2)
         );
         assert_eq!(code(&long), "rego-too-large");
+        let mut longest = "package signature\nallow { true }\n".to_owned();
+        let comment = format!("#{}\n", " ".repeat(98));
+        let room = limits::REGO_LEN - longest.len();
+        longest += &comment.repeat(room / comment.len());
+        longest += &"\n".repeat(room % comment.len());
+        assert!(RegoPolicy::parse("p.rego", &longest).is_ok());
+        assert_eq!(code(&(longest + " ")), "rego-too-large");
     }
 
     #[test]
@@ -287,6 +294,7 @@ mod tests {
         for call in [
             "rand.intn(\"x\", 2) == 1",
             "rand [ \"intn\" ](\"x\", 2) == 1",
+            "rand[`intn`](\"x\", 2) == 1",
             "count(numbers.range(1, 9000000000000000000)) > 1",
             "count(numbers.\nrange_step(1, 9000000000000000000, 1)) > 1",
         ] {

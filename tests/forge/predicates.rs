@@ -19,7 +19,7 @@ fn attestation() -> Scene {
     forge.set_payload(full.into_bytes());
     let mut scene = forge.make();
     scene.content = ExpectedContent::Attestation {
-        predicate_type: COSIGN_SIGN.to_owned(),
+        predicate_type: COSIGN_SIGN.into(),
     };
     scene
 }

@@ -134,6 +134,43 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_begins_at_the_margin_outside_of_brackets() {
+        for (policy, function) in [
+            ("f(x) {\nz := f(x)\n}", "f"),
+            ("f(x) := 1 if\n  f(x) == 2", "f"),
+            ("g(x) { x }\nf(x) { f(x) }", "f"),
+            ("f(x) {\n  a := [ {\n1 } ]\nz := f(x)\n}", "f"),
+            ("_f(x) { _f(x) }", "_f"),
+            ("a_b(x) { a_b(x) }", "a_b"),
+            // A circle beside the way ends the search of the first.
+            ("f(x) { g(x) }\ng(x) { h(x) }\nh(x) { g(x) }", "g"),
+        ] {
+            let found = recursive_function(policy);
+            assert_eq!(found.as_deref(), Some(function), "{policy}");
+        }
+    }
+
+    #[test]
+    fn comments_and_strings_end_where_they_do() {
+        for policy in [
+            "# c\nf(x) { f(x) }",
+            "a := 1 # c\nf(x) { f(x) }",
+            "a := \"s\"\nf(x) { f(x) }",
+            "a := `s`\nf(x) { f(x) }",
+            "f(x) { g\"s\"f(x) }",
+        ] {
+            assert_eq!(recursive_function(policy).as_deref(), Some("f"), "{policy}");
+        }
+        for policy in [
+            "f(x) { x } # x f(2)",
+            "f(x) { x == `a f(1)` }",
+            "ff(x) = y { y := x.ff }",
+        ] {
+            assert_eq!(recursive_function(policy), None, "{policy}");
+        }
+    }
+
+    #[test]
     fn others_are_not() {
         for policy in [
             "f(x) = y { y := g(x) }\ng(x) = x",

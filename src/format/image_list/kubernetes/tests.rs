@@ -310,7 +310,7 @@ spec:
 fn aliases_nest_in_every_shape_and_are_bounded() {
     use crate::format::limits::IMAGE_LIST_DEPTH;
     let chain = |shape: &str, levels: usize| {
-        let mut text = String::from("apiVersion: v1\nkind: Pod\nspec:\n  a0: &a0 [x]\n");
+        let mut text = String::from("apiVersion: v1\nkind: Pod\nspec:\n  a0: &a0 {y: x}\n");
         for i in 1..=levels {
             let alias = format!("*a{}", i - 1);
             text += &format!("  a{i}: &a{i} {}\n", shape.replace('@', &alias));
