@@ -272,6 +272,8 @@ mod tests {
     fn what_cannot_decide_is_no_policy() {
         assert_eq!(code(""), "rego-malformed");
         assert_eq!(code("package signature\nallow {"), "rego-malformed");
+        let unsafe_variable = "package signature\nallow { x > 1 }";
+        assert_eq!(code(unsafe_variable), "rego-malformed");
         assert_eq!(code("package other\nallow { true }"), "rego-no-rule");
         assert_eq!(code("package signature\ndeny { true }"), "rego-no-rule");
         assert_eq!(code("package signature\nallowed { true }"), "rego-no-rule");

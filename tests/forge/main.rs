@@ -18,6 +18,7 @@ mod json;
 mod key;
 mod keys;
 mod log;
+mod messages;
 mod predicates;
 mod requirements;
 mod responses;
