@@ -568,6 +568,20 @@ mod tests {
     }
 
     #[test]
+    fn a_signer_is_told_as_options() {
+        let mut signer = CertificateIdentity {
+            subject: "it's me".to_owned(),
+            issuer: "https://i.test".to_owned(),
+            claims: Vec::new(),
+        };
+        let options =
+            "--certificate-identity 'it'\\''s me' --certificate-oidc-issuer https://i.test";
+        assert_eq!(signer_options(&signer).as_deref(), Some(options));
+        signer.issuer.push('\n');
+        assert_eq!(signer_options(&signer), None);
+    }
+
+    #[test]
     fn digests_are_listed() {
         let found = [Digest::sha256(b"a"), Digest::sha256(b"b")];
         assert_eq!(join(&found), format!("{}, {}", found[0], found[1]));

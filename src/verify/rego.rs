@@ -303,6 +303,12 @@ mod tests {
             let text = format!("package signature\nallow {{ {call} }}");
             assert_eq!(code(&text), "rego-function", "{call}");
         }
+        let both = "package signature\nallow { numbers.range(1, 2); rand.intn(\"x\", 2) == 1 }";
+        let refused = RegoPolicy::parse("p.rego", both).unwrap_err();
+        assert!(
+            refused.to_string().contains("calls rand.intn,"),
+            "{refused}"
+        );
         for absent in [
             "time.now_ns() > 0",
             "http.send({\"method\": \"get\", \"url\": \"http://127.0.0.1/\"}).status_code == 200",

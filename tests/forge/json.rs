@@ -232,7 +232,7 @@ fn rules_of_the_versions() {
 #[test]
 fn chains_of_the_older_versions() {
     type Chain = fn(&Forge) -> Vec<Template>;
-    let chains: [(&str, Chain, &str); 16] = [
+    let chains: [(&str, Chain, &str); 17] = [
         ("leaf-alone", |_| Vec::new(), PASSES),
         ("intermediate", |f| vec![f.intermediate.clone()], PASSES),
         (
@@ -263,6 +263,16 @@ fn chains_of_the_older_versions() {
         (
             "root-twice",
             |f| vec![f.intermediate.clone(), f.root.clone(), f.root.clone()],
+            "bundle-invalid",
+        ),
+        (
+            "root-twice-after-the-leaf",
+            |f| {
+                let mut root = f.intermediate.clone();
+                root.issuer = root.subject;
+                root.signer = root.key.clone();
+                vec![root.clone(), root]
+            },
             "bundle-invalid",
         ),
         (

@@ -105,6 +105,10 @@ fn what_was_signed_is_cut() {
     assert_eq!(shown(forge.make().verify()), 120, "payload type");
 
     let mut forge = Forge::envelope2();
+    forge.set_payload(statement(&long, &[(ARTIFACT, "{}")]));
+    assert_eq!(shown(forge.make().verify()), 200, "predicate type");
+
+    let mut forge = Forge::envelope2();
     let others: Vec<Vec<u8>> = (0..20).map(|i: u8| vec![i]).collect();
     let others: Vec<(&[u8], &str)> = others.iter().map(|other| (&other[..], "{}")).collect();
     forge.set_payload(statement(COSIGN_SIGN, &others));

@@ -453,3 +453,10 @@ fn directives_are_a_name_and_a_value() {
         );
     }
 }
+
+#[test]
+fn the_first_front_end_is_told() {
+    let told = remarks(KIND, "# syntax=a\n# syntax=b\nFROM c");
+    let first = "1 left out a, which reads the Dockerfile and is no part of what is built";
+    assert_eq!(told, [first]);
+}
