@@ -93,9 +93,12 @@ fn an_image_signature_is_told_as_one() {
     for check in explanation.checks().iter().flat_map(|check| &check.parts) {
         let of = |(name, value): &(&str, String)| format!("{} {name}: {value}", check.step.name);
         facts.extend(check.facts.iter().map(of));
+        let about = check.about.iter();
+        facts.extend(about.map(|about| format!("{} is of {about}", check.step.name)));
     }
     let digest = Digest::sha256(&read("oci/referrers-api/legacy/image.manifest.json"));
     for fact in [
+        "key-signed is of ECDSA P-256".to_owned(),
         "simple-signing repository: 127.0.0.1:26502/leg".to_owned(),
         format!("simple-signing-image found: {digest}"),
     ] {
