@@ -100,7 +100,8 @@ impl Diagnostic for BundleError {
 /// Who signed, as far as the bundle says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyMaterial {
-    /// The Fulcio leaf. Further certificates of a v0.1/v0.2 chain are dropped: they are not trusted.
+    /// The Fulcio leaf. Further certificates of a v0.1/v0.2 chain are checked to fit and dropped: they are never
+    /// trusted.
     Certificate(Box<Certificate>),
     /// A key the verifier must already have; the hint is not authenticated.
     PublicKey {
@@ -195,6 +196,7 @@ pub struct Bundle {
     pub stored_envelope: Option<StoredEnvelope>,
 }
 
+mod chain;
 mod encode;
 mod wire;
 
@@ -399,13 +401,8 @@ fn key_material(
             for certificate in chain.certificates.0 {
                 certificates.push(Certificate::from_der(&certificate.raw_bytes)?);
             }
-            if certificates.iter().skip(1).any(Certificate::is_self_issued) {
-                return rule("x509CertificateChain contains a root certificate");
-            }
-            match certificates.into_iter().next() {
-                Some(leaf) => Ok(KeyMaterial::Certificate(Box::new(leaf))),
-                None => rule("x509CertificateChain is empty"),
-            }
+            let leaf = chain::leaf_of(certificates)?;
+            Ok(KeyMaterial::Certificate(Box::new(leaf)))
         }
         (None, None, Some(public_key)) => Ok(KeyMaterial::PublicKey {
             hint: public_key.hint,
