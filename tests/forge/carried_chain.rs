@@ -296,9 +296,9 @@ fn a_carried_chain_has_a_bound() {
             }
             .der(),
         ];
-        for at in 0..above {
+        for (at, subject) in NAMES.into_iter().enumerate().take(above) {
             let (issuer, key) = signer(at + 1);
-            let (subject, signer) = (NAMES[at], key.clone());
+            let signer = key.clone();
             issuers.push(
                 Template {
                     issuer,
