@@ -81,6 +81,14 @@ pub(crate) enum UsageError {
         /// What to do.
         hint: &'static str,
     },
+    /// An output would replace what the same call reads.
+    #[error("{output} is to be written, and the same call reads it")]
+    OutputIsInput {
+        /// The output's file.
+        output: String,
+        /// The input's file, as it was given.
+        input: String,
+    },
     /// A claim is not `NAME=VALUE`, or its name is none of Fulcio's.
     #[error("claim {found:?} is not NAME=VALUE with a name that certificates have")]
     Claim {
@@ -125,6 +133,7 @@ impl Diagnostic for UsageError {
             UsageError::Pattern { .. } => "usage-pattern",
             UsageError::Annotation { .. } => "usage-annotation",
             UsageError::Conflict { .. } => "usage-conflict",
+            UsageError::OutputIsInput { .. } => "usage-output-is-input",
             UsageError::Claim { .. } => "usage-claim",
             UsageError::KeyFile(error) => error.code(),
             UsageError::Key { .. } => "usage-key",
@@ -152,6 +161,7 @@ impl Diagnostic for UsageError {
                 "found",
                 format!("{identities} identities and {issuers} issuers"),
             )],
+            UsageError::OutputIsInput { input, .. } => vec![("input", input.clone())],
             UsageError::Claim { known, .. } => vec![("names", known.clone())],
             UsageError::KeyFile(error) => error.details(),
             UsageError::Image(error) => error.details(),
@@ -163,6 +173,7 @@ impl Diagnostic for UsageError {
     fn hint(&self) -> Option<String> {
         match self {
             UsageError::Conflict { hint, .. } => Some((*hint).to_owned()),
+            UsageError::OutputIsInput { .. } => Some("name another file to write".to_owned()),
             UsageError::Pairs { .. } => Some(
                 "give one issuer for all identities, or one for each, in the same order and all as values or all \
                  as regular expressions; a policy file can say more"

@@ -10,6 +10,7 @@ mod clean;
 mod copy;
 mod detached_arguments;
 mod download;
+mod given_files;
 mod help;
 mod images;
 mod inspect;
@@ -39,7 +40,7 @@ mod version;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::Event;
@@ -214,8 +215,14 @@ pub(crate) fn run_async<F: Future>(future: F) -> F::Output {
 
 /// Runs the program; returns its exit code.
 pub fn main() -> Exit {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let mut command = Cli::command();
+    let parsed = command.try_get_matches_from_mut(std::env::args_os());
+    let parsed = parsed.and_then(|matches| {
+        let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        Ok((cli, matches))
+    });
+    let (cli, matches) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => {
             if error.use_stderr() {
                 // The message repeats arguments as they came, and a terminal would obey them.
@@ -229,6 +236,9 @@ pub fn main() -> Exit {
             return Exit::Accepted;
         }
     };
+    if let Err(error) = given_files::verify_apart(&command, &matches) {
+        return fail(&error);
+    }
     let context = Context {
         output_file: cli.output_file,
         quiet: cli.quiet,

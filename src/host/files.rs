@@ -99,25 +99,33 @@ fn read_error(path: &Path) -> impl FnOnce(io::Error) -> FileError {
 /// # Errors
 /// [`FileError::Read`] and [`FileError::TooLarge`].
 pub fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
-    let mut bytes = Vec::new();
-    let reader: Box<dyn Read> = if path == Path::new("-") {
-        Box::new(io::stdin().lock())
+    let (reader, expected): (Box<dyn Read>, u64) = if path == Path::new("-") {
+        (Box::new(io::stdin().lock()), 0)
     } else {
         let file = File::open(path).map_err(read_error(path))?;
         let len = file.metadata().map_or(0, |metadata| metadata.len());
-        bytes.reserve(usize::try_from(len.min(limit)).unwrap_or(0) + 1);
-        Box::new(file)
+        (Box::new(file), len)
     };
-    reader
-        .take(limit + 1)
-        .read_to_end(&mut bytes)
-        .map_err(read_error(path))?;
+    let bytes = read_past(reader, expected, limit).map_err(read_error(path))?;
     if bytes.len() as u64 > limit {
         return Err(FileError::TooLarge {
             path: path.display().to_string(),
             limit,
         });
     }
+    Ok(bytes)
+}
+
+/// Most memory that is taken at once for what a file says its length is; a file with holes says anything.
+const READ_AHEAD: u64 = 64 * 1024 * 1024;
+
+/// Reads at most `limit` bytes and one more, which tells whether there are more. `expected` are likely. No limit is
+/// too large to be one.
+pub(super) fn read_past(reader: impl Read, expected: u64, limit: u64) -> io::Result<Vec<u8>> {
+    let one_more = limit.saturating_add(1);
+    let likely = expected.saturating_add(1).min(one_more).min(READ_AHEAD);
+    let mut bytes = Vec::with_capacity(usize::try_from(likely).unwrap_or(0));
+    reader.take(one_more).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -334,6 +342,21 @@ mod tests {
         fs::write(&path, "theirs").unwrap();
         assert_eq!(output.write(b"ours").unwrap_err().code(), "file-exists");
         assert_eq!(fs::read(&path).unwrap(), b"theirs");
+    }
+
+    #[test]
+    fn no_limit_is_too_large() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("in");
+        fs::write(&path, [7; 100]).unwrap();
+        for limit in [100, 101, u64::MAX - 1, u64::MAX] {
+            assert_eq!(read_bounded(&path, limit).unwrap().len(), 100, "{limit}");
+            let read = read_past(&[7; 100][..], u64::MAX, limit).unwrap();
+            assert_eq!(read.len(), 100, "whatever length is said");
+        }
+        fs::write(&path, []).unwrap();
+        assert!(read_bounded(&path, 0).unwrap().is_empty());
+        assert_eq!(read_past(&[7; 100][..], 0, 0).unwrap().len(), 1);
     }
 
     #[test]

@@ -27,6 +27,7 @@ use crate::format::oci::{
     LayoutKind, LegacyTag, OCI_INDEX, OCI_MANIFEST, OciError, check_layout_marker,
     parse_layout_index,
 };
+use crate::host::files::read_past;
 use folder::{Folder, OpenFault};
 pub use write::{LayoutWriter, NewBlob};
 
@@ -551,11 +552,8 @@ impl ImageLayout {
 
     fn read(&self, folders: &[&str], name: &str, limit: u64) -> Result<Vec<u8>, LayoutError> {
         let file = self.open_file(folders, name)?;
-        let mut bytes = Vec::new();
         let length = file.metadata().map_or(0, |metadata| metadata.len());
-        bytes.reserve(usize::try_from(length.min(limit)).unwrap_or(0) + 1);
-        file.take(limit + 1)
-            .read_to_end(&mut bytes)
+        let bytes = read_past(file, length, limit)
             .map_err(|source| self.read_error(folders, name, source))?;
         if bytes.len() as u64 > limit {
             return Err(LayoutError::TooLarge {

@@ -55,7 +55,11 @@ impl Glob {
     /// [`GlobError`].
     pub fn image(source: &str) -> Result<Self, GlobError> {
         check_image(source).map_err(|reason| refuse(source, reason))?;
-        let parts = parts(source.split('/')).map_err(|reason| refuse(source, reason))?;
+        let name = match source.split_once('/') {
+            Some((registry, path)) => image_name(registry, path),
+            None => source.to_owned(),
+        };
+        let parts = parts(name.split('/')).map_err(|reason| refuse(source, reason))?;
         Ok(Glob {
             source: source.to_owned(),
             parts,
@@ -101,8 +105,12 @@ impl Glob {
 
     /// Returns whether a repository of a registry is meant.
     pub fn matches_image(&self, registry: &str, repository: &str) -> bool {
+        let matches = |name: String| across(&self.parts, &name.split('/').collect::<Vec<_>>());
         let name = image_name(registry, repository);
-        across(&self.parts, &name.split('/').collect::<Vec<_>>())
+        // A pattern with a star in its host may be about either name of this machine.
+        let local = name.strip_prefix(LOOPBACK);
+        let local = local.map(|rest| format!("localhost{rest}"));
+        local.is_some_and(matches) || matches(name) || matches(plain_name(registry, repository))
     }
 
     /// Returns whether a file is meant, by the path as given: `.` components and doubled slashes count for
@@ -120,16 +128,39 @@ impl Glob {
     }
 }
 
+/// What this machine is called, where an image's registry is on it.
+const LOOPBACK: &str = "127.0.0.1";
+
 /// Returns the name that patterns are matched with. Letter case of the registry and the port that is asked anyway
-/// (HTTPS's, on loopback HTTP's) make no difference to who answers, and none here. Every other way to write a
-/// registry is refused where references are read.
+/// (HTTPS's, on loopback HTTP's) make no difference to who answers, and none here; nor does it which of its names
+/// this machine is called by: `localhost` (RFC 6761 section 6.3), or an address in 127.0.0.0/8 (RFC 1122 section
+/// 3.2.1.3). A rule for one of them would be got around by another. Every other way to write a registry is refused
+/// where references are read.
 pub fn image_name(registry: &str, repository: &str) -> String {
+    let name = plain_name(registry, repository);
+    let end = name.find([':', '/']).unwrap_or(name.len());
+    match is_loopback(&name[..end]) {
+        true => format!("{LOOPBACK}{}", &name[end..]),
+        false => name,
+    }
+}
+
+/// The name with the host as it is given.
+fn plain_name(registry: &str, repository: &str) -> String {
     let registry = registry.to_ascii_lowercase();
     let host = registry.split(':').next().unwrap_or_default();
-    let is_loopback = host == "localhost" || host.starts_with("127.");
-    let usual = if is_loopback { ":80" } else { ":443" };
+    let usual = match is_loopback(host) {
+        true => ":80",
+        false => ":443",
+    };
     let registry = registry.strip_suffix(usual).unwrap_or(&registry);
     format!("{registry}/{repository}")
+}
+
+fn is_loopback(host: &str) -> bool {
+    let parts: Vec<&str> = host.split('.').collect();
+    let is_number = |part: &&str| part.parse::<u8>().is_ok();
+    host == "localhost" || (parts.len() == 4 && parts[0] == "127" && parts.iter().all(is_number))
 }
 
 fn refuse(pattern: &str, reason: &'static str) -> GlobError {
@@ -343,6 +374,46 @@ mod tests {
         ] {
             assert_eq!(file(pattern, path), expected, "{pattern} on {path:?}");
         }
+    }
+
+    #[test]
+    fn this_machine_has_one_name() {
+        let names = ["localhost", "127.0.0.1", "127.0.0.2", "127.255.255.254"];
+        for pattern in names {
+            for name in names.into_iter().chain(["LOCALHOST"]) {
+                for (pattern_port, port, expected) in [
+                    ("", "", true),
+                    (":5000", ":5000", true),
+                    (":5000", ":5001", false),
+                    (":*", ":5000", true),
+                    ("", ":80", true),
+                    (":80", "", true),
+                    (":80", ":80", true),
+                ] {
+                    let pattern = format!("{pattern}{pattern_port}/team/*");
+                    let name = format!("{name}{port}/team/app");
+                    assert_eq!(image(&pattern, &name), expected, "{pattern} on {name}");
+                }
+            }
+        }
+        for (pattern, name, expected) in [
+            ("127.*:5000/**", "localhost:5000/a", true),
+            ("local*:5000/**", "127.0.0.1:5000/a", true),
+            ("127.0.0.*:5000/**", "127.0.0.7:5000/a", true),
+            ("127.0.0.7*/**", "127.0.0.7/a", true),
+            ("localhost/**", "localhost.example.test/a", false),
+            ("localhost/**", "127.example.test/a", false),
+            ("localhost/**", "127.0.0.1.example.test/a", false),
+            ("127.0.0.1/**", "128.0.0.1/a", false),
+            ("127.example.test/**", "localhost/a", false),
+        ] {
+            assert_eq!(image(pattern, name), expected, "{pattern} on {name}");
+        }
+        assert_eq!(Glob::image("localhost/a").unwrap().source(), "localhost/a");
+        assert_eq!(
+            image_name("localhost:5000", "a"),
+            image_name("127.0.0.1:5000", "a")
+        );
     }
 
     #[test]

@@ -14,6 +14,8 @@ use crate::verify::{Artifact, Thresholds, VerifiedSignature, VerifyError, Waiver
 
 /// Signed as a file, and not as a statement, in words.
 const OVER_FILE: &str = "a signature over the file itself";
+/// What an image's signature is in any form, in words.
+const IMAGE_SIGNATURE: &str = "the signature of an image, in either form";
 /// Signed as an image, and not as a statement, in words.
 const OVER_IMAGE: &str = "an image signature of the older form";
 
@@ -456,15 +458,23 @@ impl Policy {
     /// Tells what was asked for and what was found, once it is known that they match.
     pub(super) fn tell_content(&self, signature: &VerifiedSignature, trail: &mut Trail) {
         let statement = signature.statement();
-        let found = statement.map(|statement| statement.predicate_type.as_str());
+        let is_older_image = signature.simple_signing().is_some();
+        let found = match statement {
+            Some(statement) => statement.predicate_type.as_str(),
+            None if is_older_image => OVER_IMAGE,
+            None => OVER_FILE,
+        };
         let (expected, annotations) = match &self.content {
             ExpectedContent::Any => ("any statement or signature about the artifact", None),
             ExpectedContent::ArtifactSignature => (OVER_FILE, None),
             ExpectedContent::Attestation { predicate_type } => (predicate_type.as_str(), None),
+            ExpectedContent::Signature { annotations } if is_older_image => {
+                (IMAGE_SIGNATURE, Some(annotations))
+            }
             ExpectedContent::Signature { annotations } => (COSIGN_SIGN_V1, Some(annotations)),
         };
         trail.fact("expected", || expected.to_owned());
-        trail.fact("found", || found.unwrap_or(OVER_FILE).to_owned());
+        trail.fact("found", || found.to_owned());
         for (key, value) in annotations.into_iter().flatten() {
             trail.fact("annotation", || format!("{key}={value}"));
         }

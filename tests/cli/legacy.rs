@@ -104,6 +104,23 @@ fn an_image_signed_for_older_readers_is_verified() {
         .run()
         .exits(0)
         .shows("  form       legacy");
+    // What was signed is called what it is.
+    let explained = world
+        .keyless("verify --explain")
+        .arg(image.by_digest())
+        .args(world.expecting())
+        .run()
+        .exits(0);
+    let told = format!("{}{}", explained.stdout, explained.stderr);
+    assert!(
+        told.contains("found: an image signature of the older form"),
+        "{told}"
+    );
+    assert!(
+        told.contains("expected: the signature of an image, in either form"),
+        "{told}"
+    );
+    assert!(!told.contains("over the file itself"), "{told}");
 }
 
 #[test]

@@ -23,6 +23,7 @@ mod legacy;
 mod local_image;
 mod login;
 mod output;
+mod overwrite;
 mod policy;
 mod policy_init;
 mod predicate_checks;

@@ -6,6 +6,7 @@
 //! any one check in `src/verify` or `src/crypto/chain.rs` should fail a line here.
 
 mod asn1;
+mod carried_chain;
 mod certificate;
 mod chain;
 mod content;

@@ -199,7 +199,7 @@ impl Folder {
     pub(super) fn names(&self, folders: &[&str], limit: usize) -> Result<Vec<String>, OpenFault> {
         let folder = std::fs::read_dir(self.folder(folders)?)?;
         let mut names = Vec::new();
-        for entry in folder.take(limit + 1) {
+        for entry in folder.take(limit.saturating_add(1)) {
             names.push(entry?.file_name().to_string_lossy().into_owned());
         }
         names.sort();
