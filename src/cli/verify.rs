@@ -295,6 +295,9 @@ fn show(
     let mut exit = Exit::Accepted;
     for verdict in verdicts {
         // What is not accepted is no data: its line goes with the error that explains it.
+        if let Some(unread) = &verdict.unread {
+            output.warn(&human::unread_place(verdict, unread));
+        }
         for line in human::image_verdict(verdict) {
             match verdict.error {
                 None => output.line(line),

@@ -145,6 +145,9 @@ fn show(
     let is_text = arguments.output == AttestationFormat::Text;
     let mut exit = Exit::Accepted;
     for verdict in verdicts {
+        if let Some(unread) = &verdict.unread {
+            output.warn(&human::unread_place(verdict, unread));
+        }
         let mut lines = human::image_verdict(verdict);
         if arguments.evidence.explain {
             lines.extend(verdict.accepted.iter().flat_map(explain::of_accepted));

@@ -147,26 +147,29 @@ pub async fn attach_bundle(
             }),
         });
     }
-    let mut attached = Vec::new();
-    for (json, verified) in accepted {
-        report(Event::Attaching {
-            image: image.to_string(),
-        });
+    report(Event::Attaching {
+        image: image.to_string(),
+    });
+    let signed = accepted.into_iter().map(|(json, verified)| {
         let text = std::str::from_utf8(json).expect("what parsed as JSON is UTF-8");
-        let signed = SignedBundle {
+        SignedBundle {
             json: text.to_owned(),
             layer: None,
             verified,
-        };
-        let how = publish::attach(registry, &image, &fetched.descriptor, &signed).await?;
-        attached.push(AttachedBundle {
+        }
+    });
+    let signed: Vec<SignedBundle> = signed.collect();
+    let how = publish::attach_all(registry, &image, &fetched.descriptor, &signed).await?;
+    let attached = signed
+        .into_iter()
+        .zip(how)
+        .map(|(signed, how)| AttachedBundle {
             image: image.clone(),
-            bundle: Digest::sha256(json),
+            bundle: Digest::sha256(signed.json.as_bytes()),
             verified: signed.verified,
             attached: how,
         });
-    }
-    Ok(attached)
+    Ok(attached.collect())
 }
 
 /// Splits JSON lines; a file with one bundle, however it is laid out, is one.

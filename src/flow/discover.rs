@@ -9,13 +9,12 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::crypto::Digest;
 use crate::diagnostic::{Diagnostic, Exit};
-use crate::flow::store::{ImageStore, StoreError};
+use crate::flow::store::{ImageStore, ListedReferrers, StoreError};
 use crate::format::bundle::{Bundle, BundleError, BundleVersion};
 use crate::format::legacy::manifest::EXPERIMENTAL_SIGNATURE;
 use crate::format::legacy::{Layer, LegacyError};
 use crate::format::oci::{
-    ANNOTATION_PREDICATE_TYPE, BUNDLE_TYPE_PREFIX, Descriptor, Document, EMPTY_CONFIG, LegacyTag,
-    MAX_LAYERS, Manifest,
+    ANNOTATION_PREDICATE_TYPE, Descriptor, Document, LegacyTag, MAX_LAYERS, Manifest,
 };
 use crate::format::statement::COSIGN_SIGN_V1;
 use crate::net::registry::RegistryError;
@@ -160,6 +159,10 @@ pub struct Discovery<T> {
     pub found: Vec<Found<T>>,
     /// Set where the list was cut: what is beyond may be the signature.
     pub cut: Option<StoreError>,
+    /// Set where a place could not be read, or not to its end: what is there may be the signature.
+    pub unread: Option<StoreError>,
+    /// Whether every place of bundles was asked for: the list of the referrers API, and the fallback tag's.
+    pub is_whole: bool,
     /// Referrers that say they are older signatures; not fetched, see [`discover_legacy`].
     pub older: Vec<Descriptor>,
 }
@@ -179,7 +182,8 @@ pub async fn discover<T>(
     judge: impl Fn(FoundBundle) -> T,
 ) -> Result<Discovery<T>, StoreError> {
     let passed_over = |descriptor: &Descriptor| other_type(descriptor).or(attestation(descriptor));
-    search(store, image, budget, passed_over, judge).await
+    let listed = store.all_referrers(image).await?;
+    Ok(search(store, listed, budget, passed_over, judge).await)
 }
 
 /// Finds every bundle of an image, attestations too, for whoever wants to see what is there.
@@ -192,10 +196,12 @@ pub async fn discover_all<T>(
     budget: &Budget,
     judge: impl Fn(FoundBundle) -> T,
 ) -> Result<Discovery<T>, StoreError> {
-    search(store, image, budget, other_type, judge).await
+    let listed = store.all_referrers(image).await?;
+    Ok(search(store, listed, budget, other_type, judge).await)
 }
 
-/// Finds an image's signature bundles, and attestations of these predicate types: requests as [`discover`].
+/// Finds an image's signature bundles, and attestations of these predicate types, in the first place that has any
+/// bundle: requests as [`discover`]. Where they are not enough, [`discover_rest`] looks at the other one.
 ///
 /// # Errors
 /// As [`discover`].
@@ -206,6 +212,48 @@ pub async fn discover_wanted<T>(
     predicate_types: &[&str],
     judge: impl Fn(FoundBundle) -> T,
 ) -> Result<Discovery<T>, StoreError> {
+    let listed = store.referrers(image).await?;
+    Ok(search_wanted(store, listed, budget, predicate_types, judge).await)
+}
+
+/// Adds to what [`discover_wanted`] found what it did not ask for: what the fallback tag lists beside the API.
+pub async fn discover_rest<T>(
+    store: &ImageStore<'_>,
+    image: &Digest,
+    budget: &Budget,
+    predicate_types: &[&str],
+    discovery: &mut Discovery<T>,
+    judge: impl Fn(FoundBundle) -> T,
+) {
+    if std::mem::replace(&mut discovery.is_whole, true) {
+        return;
+    }
+    let mut listed = match store.fallback_referrers(image).await {
+        Ok(listed) => listed,
+        Err(error) => {
+            discovery.unread.get_or_insert(error);
+            return;
+        }
+    };
+    listed.descriptors.retain(|one| {
+        let mut known = discovery.found.iter().map(|found| found.manifest);
+        let mut older = discovery.older.iter().map(|older| older.digest);
+        !known.any(|known| known == one.digest) && !older.any(|known| known == one.digest)
+    });
+    let rest = search_wanted(store, listed, budget, predicate_types, judge).await;
+    discovery.found.extend(rest.found);
+    discovery.older.extend(rest.older);
+    discovery.cut = discovery.cut.take().or(rest.cut);
+    discovery.unread = discovery.unread.take().or(rest.unread);
+}
+
+async fn search_wanted<T>(
+    store: &ImageStore<'_>,
+    listed: ListedReferrers,
+    budget: &Budget,
+    predicate_types: &[&str],
+    judge: impl Fn(FoundBundle) -> T,
+) -> Discovery<T> {
     let unwanted = |descriptor: &Descriptor| {
         attestation(descriptor).filter(|_| {
             let said = descriptor.annotations.get(ANNOTATION_PREDICATE_TYPE);
@@ -213,17 +261,16 @@ pub async fn discover_wanted<T>(
         })
     };
     let passed_over = |descriptor: &Descriptor| other_type(descriptor).or(unwanted(descriptor));
-    search(store, image, budget, passed_over, judge).await
+    search(store, listed, budget, passed_over, judge).await
 }
 
 async fn search<T>(
     store: &ImageStore<'_>,
-    image: &Digest,
+    referrers: ListedReferrers,
     budget: &Budget,
     passed_over: impl Fn(&Descriptor) -> Option<FindError>,
     judge: impl Fn(FoundBundle) -> T,
-) -> Result<Discovery<T>, StoreError> {
-    let referrers = store.referrers(image).await?;
+) -> Discovery<T> {
     let cut = referrers.cut;
     let (older, listed): (Vec<_>, Vec<_>) =
         referrers.descriptors.into_iter().partition(is_older_form);
@@ -255,7 +302,7 @@ async fn search<T>(
     })
     .await;
     let manifests = listed.into_iter().map(|descriptor| descriptor.digest);
-    Ok(Discovery {
+    Discovery {
         found: manifests
             .zip(outcomes)
             .map(|(manifest, outcome)| Found {
@@ -265,8 +312,10 @@ async fn search<T>(
             })
             .collect(),
         cut,
+        unread: referrers.unread,
+        is_whole: referrers.is_whole,
         older,
-    })
+    }
 }
 
 fn too_many_candidates() -> StoreError {
@@ -291,11 +340,17 @@ fn beyond_candidates(listed: &[Descriptor], passed: &[Option<FindError>]) -> Vec
     beyond
 }
 
+/// What is older than bundles.
+#[derive(Debug)]
+pub struct Older<T> {
+    /// What was found.
+    pub found: Vec<Found<T>>,
+    /// Set where a tag could not be read: what is there may be the signature.
+    pub unread: Option<StoreError>,
+}
+
 /// Finds what is older than bundles: under these tags of the image, and among `older`, the referrers of
-/// [`Discovery::older`]. One request for each manifest, one for each layer.
-///
-/// # Errors
-/// [`StoreError`] if a tag cannot be asked for; one that is not there holds nothing.
+/// [`Discovery::older`]. One request for each manifest, one for each layer. A tag that is not there holds nothing.
 pub async fn discover_legacy<T>(
     store: &ImageStore<'_>,
     image: &Digest,
@@ -303,7 +358,7 @@ pub async fn discover_legacy<T>(
     older: &[Descriptor],
     budget: &Budget,
     judge: impl Fn(FoundBundle) -> T,
-) -> Result<Vec<Found<T>>, StoreError> {
+) -> Older<T> {
     let tagged = join_all(tags.iter().map(|tag| async {
         let _permit = budget.take(UNIT).await;
         store.tagged(image, *tag).await
@@ -327,9 +382,14 @@ pub async fn discover_legacy<T>(
     let mut found: Vec<Found<T>> = Vec::new();
     let mut manifests: Vec<(Digest, Manifest)> = Vec::new();
     let mut fetched: Vec<(Digest, Result<Document, StoreError>)> = Vec::new();
+    let mut unread = None;
     for tagged in tagged {
-        if let Some(tagged) = tagged? {
-            fetched.push((tagged.descriptor.digest, Ok(tagged.document)));
+        match tagged {
+            Ok(Some(tagged)) => fetched.push((tagged.descriptor.digest, Ok(tagged.document))),
+            Ok(None) => {}
+            Err(error) => {
+                unread.get_or_insert(error);
+            }
         }
     }
     for (descriptor, referring) in older.iter().zip(referring) {
@@ -385,17 +445,12 @@ pub async fn discover_legacy<T>(
         form: StoredForm::Legacy,
         outcome,
     }));
-    Ok(found)
+    Older { found, unread }
 }
 
-/// Judges an entry by what the list says. cosign writes the config's type into fallback indexes, so that
-/// type says nothing.
+/// Judges an entry by what the list says.
 fn other_type(descriptor: &Descriptor) -> Option<FindError> {
-    let artifact_type = descriptor.artifact_type.as_deref().unwrap_or_default();
-    let may_be_bundle = artifact_type.is_empty()
-        || artifact_type == EMPTY_CONFIG
-        || artifact_type.starts_with(BUNDLE_TYPE_PREFIX);
-    (!may_be_bundle).then_some(FindError::NotABundle)
+    (!descriptor.may_be_bundle()).then_some(FindError::NotABundle)
 }
 
 /// Tells an entry that says it is a signature of cosign's experimental OCI 1.1 mode.

@@ -258,7 +258,7 @@ pub struct ImageFacts {
     pub bundles: Vec<(Digest, BundleFacts)>,
     /// Referrers that are no bundles, or cannot be read, each with the digest of its manifest.
     pub others: Vec<(Digest, FindError)>,
-    /// Set where the list was cut.
+    /// Set where the list was cut, or a place could not be read.
     pub cut: Option<StoreError>,
 }
 
@@ -448,15 +448,16 @@ async fn inspect_image(
         budget,
         |found| BundleFacts::of(&found.bundle, found.digest),
     )
-    .await?;
+    .await;
     let (mut bundles, mut others) = (Vec::new(), Vec::new());
-    for found in discovery.found.into_iter().chain(older) {
+    for found in discovery.found.into_iter().chain(older.found) {
         match found.outcome {
             Ok(bundle) => bundles.push((found.manifest, bundle)),
             Err(error) => others.push((found.manifest, error)),
         }
     }
-    let cut = discovery.cut;
+    let unread = discovery.unread.or(older.unread);
+    let cut = discovery.cut.or(unread);
     // What could not be fetched always counts: it may be what is looked for.
     let unfetched = others.iter().find_map(|(_, error)| match error {
         FindError::Store(error) => Some(error),

@@ -236,9 +236,6 @@ async fn find_attached(
         verifier.find_signer(&found.bundle, &artifact)
     })
     .await?;
-    if let Some(cut) = discovery.cut {
-        return Err(cut.into());
-    }
     let tags = [LegacyTag::Signatures, LegacyTag::Attestations];
     let older = discover_legacy(
         &store,
@@ -248,8 +245,12 @@ async fn find_attached(
         &Budget::default(),
         |found| verifier.find_signer(&found.bundle, &artifact),
     )
-    .await?;
-    let all: Vec<_> = discovery.found.into_iter().chain(older).collect();
+    .await;
+    let unread = discovery.unread.or(older.unread);
+    if let Some(error) = discovery.cut.or(unread) {
+        return Err(error.into());
+    }
+    let all: Vec<_> = discovery.found.into_iter().chain(older.found).collect();
     // An empty list is also what a registry gives for an image that is not there.
     if all.is_empty() && reference.pinned().is_some() {
         registry.resolve(&image.clone().into()).await?;

@@ -56,7 +56,7 @@ impl Diagnostic for PublishError {
 }
 
 /// Attaches a bundle. Takes the verdict, so that nothing unverified is published, and none about another
-/// image.
+/// image. What is attached is found again by the way that a verifier goes.
 ///
 /// # Errors
 /// [`RegistryError`].
@@ -66,6 +66,57 @@ pub async fn attach(
     subject: &Descriptor,
     signed: &SignedBundle,
 ) -> Result<Attached, RegistryError> {
+    let stored = store(registry, image, subject, signed).await?;
+    match stored {
+        Stored::Attached(how) => Ok(how),
+        Stored::Unlisted(manifest) => registry.list_referrers(image, &[*manifest]).await,
+    }
+}
+
+/// Attaches several bundles of one image as [`attach`] does one; the registry is asked once whether it lists them all.
+///
+/// # Errors
+/// [`RegistryError`].
+pub async fn attach_all(
+    registry: &RegistryClient,
+    image: &DigestReference,
+    subject: &Descriptor,
+    signed: impl IntoIterator<Item = &SignedBundle>,
+) -> Result<Vec<Attached>, RegistryError> {
+    let mut stored = Vec::new();
+    for signed in signed {
+        stored.push(store(registry, image, subject, signed).await?);
+    }
+    let unlisted = stored.iter().filter_map(|stored| match stored {
+        Stored::Unlisted(manifest) => Some(Descriptor::clone(manifest)),
+        Stored::Attached(_) => None,
+    });
+    let unlisted: Vec<Descriptor> = unlisted.collect();
+    let listed = match unlisted.is_empty() {
+        true => None,
+        false => Some(registry.list_referrers(image, &unlisted).await?),
+    };
+    let all = stored.into_iter().filter_map(|stored| match stored {
+        Stored::Attached(how) => Some(how),
+        Stored::Unlisted(_) => listed,
+    });
+    Ok(all.collect())
+}
+
+/// What was sent.
+enum Stored {
+    /// It is attached, and was read back.
+    Attached(Attached),
+    /// It is there, and nobody has looked whether it is listed.
+    Unlisted(Box<Descriptor>),
+}
+
+async fn store(
+    registry: &RegistryClient,
+    image: &DigestReference,
+    subject: &Descriptor,
+    signed: &SignedBundle,
+) -> Result<Stored, RegistryError> {
     let SignedBundle {
         json,
         layer,
@@ -85,7 +136,7 @@ pub async fn attach(
             None => LegacyTag::Signatures,
         };
         let written = registry.attach_layer(image, tag, layer).await?;
-        return Ok(Attached::UnderTag(tag, written));
+        return Ok(Stored::Attached(Attached::UnderTag(tag, written)));
     }
     let predicate_type = verified
         .signature()
@@ -100,7 +151,8 @@ pub async fn attach(
         manifest: EncodedManifest::for_bundle(&layer, subject, predicate_type, created),
         layer: Bytes::copy_from_slice(json.as_bytes()),
     };
-    registry.attach(image, &attachment).await
+    registry.store_attachment(image, &attachment).await?;
+    Ok(Stored::Unlisted(Box::new(attachment.manifest.descriptor)))
 }
 
 /// A bundle was made and logged, and its file could not be written. It is valid, and kept elsewhere.

@@ -306,18 +306,18 @@ impl Pusher<'_> {
         .boxed()
     }
 
-    /// Brings one manifest over, unless it is there; says whether the registry confirmed what it refers to.
-    async fn manifest(&self, node: &Node, from: &Origin) -> Result<bool, PushError> {
+    /// Brings one manifest over, unless it is there.
+    async fn manifest(&self, node: &Node, from: &Origin) -> Result<(), PushError> {
         let held = &node.held;
         let digest = held.descriptor.digest;
-        // A referrer is sent again, for the registry's word that it lists it.
+        // A referrer is sent again: what was there before the registry had the API may not be listed.
         if held.subject().is_none()
             && self
                 .turn(self.client.holds_manifest(self.repository, &digest))
                 .await?
         {
             self.done(|done| done.manifests_there += 1);
-            return Ok(true);
+            return Ok(());
         }
         let encoded = EncodedManifest {
             bytes: held.bytes.to_vec(),
@@ -333,9 +333,9 @@ impl Pusher<'_> {
                     tokio::time::sleep(jitter(Duration::from_millis(200) * looks)).await;
                 }
                 other => {
-                    let pushed = other?;
+                    other?;
                     self.done(|done| done.manifests += 1);
-                    return Ok(pushed.subject_confirmed);
+                    return Ok(());
                 }
             }
         }
@@ -354,14 +354,16 @@ impl Pusher<'_> {
                 }
                 Arc::clone(known.entry(blob.digest).or_default())
             };
-            once.get_or_try_init(|| self.blob(blob, from)).await?;
+            once.get_or_try_init(|| self.blob(blob, from, again))
+                .await?;
             Ok::<_, PushError>(())
         });
         try_join_all(each).await?;
         Ok(())
     }
 
-    async fn blob(&self, blob: &Descriptor, from: &Origin) -> Result<(), PushError> {
+    /// Brings a blob over; one that the registry said it had, or took over, and then missed, is sent.
+    async fn blob(&self, blob: &Descriptor, from: &Origin, again: bool) -> Result<(), PushError> {
         // Never closed; were it, going on without a turn would only take more connections.
         let _turn = self.streams.acquire().await;
         if blob.size > WORTH_A_WORD {
@@ -376,10 +378,11 @@ impl Pusher<'_> {
         };
         let (origin, described) = (from.clone(), blob.clone());
         let content = move || origin.pieces(&described);
-        let pushed = self
-            .client
-            .push_blob(self.repository, blob, near, &content)
-            .await?;
+        let (client, there) = (self.client, self.repository);
+        let pushed = match again {
+            false => client.push_blob(there, blob, near, &content).await?,
+            true => client.send_blob(there, blob, None, &content).await?,
+        };
         self.done(|done| match pushed {
             Pushed::WasThere => done.blobs_there += 1,
             Pushed::Mounted => done.blobs_mounted += 1,
@@ -403,19 +406,22 @@ impl Pusher<'_> {
             let below = &attached.node;
             let children = below.children.iter();
             try_join_all(children.map(|child| self.node(child, &self.beside, false))).await?;
-            let confirmed = match attached.place {
+            let is_listed = match attached.place {
                 Place::Legacy(tag) => {
                     self.blobs(below, &self.beside, false).await?;
                     self.tag(&tag.tag(&subject), below).await?;
+                    false
+                }
+                _ => {
+                    self.manifest(below, &self.beside).await?;
                     true
                 }
-                _ => self.manifest(below, &self.beside).await? && attached.refers,
             };
             self.attached_below(below).await?;
             self.done(|done| done.attached += 1);
-            Ok::<_, PushError>((!confirmed).then_some(attached))
+            Ok::<_, PushError>(is_listed.then_some(attached))
         });
-        let unconfirmed: Vec<&Attached> = join_all(each)
+        let listed: Vec<&Attached> = join_all(each)
             .await
             .into_iter()
             .collect::<Result<Vec<_>, _>>()?
@@ -423,17 +429,18 @@ impl Pusher<'_> {
             .flatten()
             .copied()
             .collect();
-        self.list(subject, &unconfirmed).await
+        self.list(subject, &listed).await
     }
 
     fn attached_below<'s>(&'s self, node: &'s Node) -> BoxFuture<'s, Result<(), PushError>> {
         self.attached(node).boxed()
     }
 
-    async fn list(&self, subject: Digest, unconfirmed: &[&Attached]) -> Result<(), PushError> {
+    /// Makes sure that the destination lists what came over, all of one image at once.
+    async fn list(&self, subject: Digest, listed: &[&Attached]) -> Result<(), PushError> {
         let subject = DigestReference::new(self.repository.clone(), subject);
         let (referring, stray): (Vec<&&Attached>, Vec<_>) =
-            unconfirmed.iter().partition(|attached| attached.refers);
+            listed.iter().partition(|attached| attached.refers);
         let described = |attached: &[&&Attached]| -> Vec<Descriptor> {
             let all = attached.iter();
             all.map(|attached| attached.node.held.descriptor.clone())
@@ -448,11 +455,10 @@ impl Pusher<'_> {
             return Ok(());
         }
         // Only a list that clients write can have what refers to something else.
-        match self.client.api_referrers(&subject, None).await? {
-            None => {
-                self.client.list_all_in_fallback(&subject, &stray).await?;
-            }
-            Some(_) => self.done(|done| done.unlisted.extend(stray.iter().map(|d| d.digest))),
+        if self.client.has_referrers_api(&subject).await {
+            self.done(|done| done.unlisted.extend(stray.iter().map(|d| d.digest)));
+        } else {
+            self.client.list_all_in_fallback(&subject, &stray).await?;
         }
         Ok(())
     }

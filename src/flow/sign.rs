@@ -13,7 +13,6 @@ use crate::flow::event::{Event, Reporter, Stage};
 use crate::flow::identity::{IdentityError, TokenSource};
 use crate::flow::trust::{self, TrustError, TrustSource};
 use crate::format::bundle::{Bundle, BundleVersion, Content, KeyMaterial, TransparencyLogEntry};
-use crate::format::certificate_identity::CertificateIdentity;
 use crate::format::dsse::{Envelope, IN_TOTO_PAYLOAD_TYPE, PreAuthEncoding};
 use crate::format::identity_token::IdentityToken;
 use crate::format::legacy::{Layer, LegacyError, LocalBundle, StoredEnvelope};
@@ -24,7 +23,7 @@ use crate::format::log_entry::{
 use crate::host::clock;
 use crate::net::fulcio::{self, FulcioError};
 use crate::net::{HttpClient, NetError, rekor, tsa};
-use crate::sign::{CertifyError, EphemeralKey};
+use crate::sign::{CertifyError, EphemeralKey, SignedPayloads};
 use crate::trust::TrustedRoot;
 use crate::trust::signing_config::{RekorVersion, SelectedServices, SigningConfigError};
 use crate::verify::{Artifact, ExpectedContent, Policy, VerifiedBundle, VerifyError, verify};
@@ -399,10 +398,10 @@ impl Preparation {
             url: self.services.fulcio.to_string(),
         });
         let digests: Vec<Digest> = payloads.iter().map(Payload::signed_digest).collect();
-        let signed = {
+        let (signed, chain) = {
             let key = EphemeralKey::generate();
             let proof = key.prove_possession(self.token.challenge());
-            let certificate = fulcio::request_certificate(
+            let issued = fulcio::request_certificate(
                 &self.http,
                 &self.services.fulcio,
                 &self.token,
@@ -412,26 +411,25 @@ impl Preparation {
             .await?;
             let expected = self.expected_identity.as_deref();
             let certified = key.certify(
-                certificate,
+                issued.leaf,
                 &self.token,
                 expected,
                 &self.trust,
                 clock::now(),
             )?;
-            certified.sign_each(&digests)
+            (certified.sign_each(&digests), issued.chain)
         };
         // From here on there is no key.
         report(Event::Recording {
             signatures: signed.signatures.len(),
         });
         let (done, total) = (&AtomicUsize::new(0), payloads.len());
-        let (this, signed) = (&self, &signed);
+        let (this, signed, chain) = (&self, &signed, chain.as_slice());
         let signatures = signed.signatures.iter().cloned();
         let bundles = payloads.iter().zip(digests).zip(signatures).map(
             |((payload, digest), signature)| async move {
-                let certificate = &signed.certificate;
                 let bundle = this
-                    .bundle(payload, digest, signature, certificate, &signed.identity)
+                    .bundle(payload, digest, signature, signed, chain)
                     .await?;
                 report(Event::Progress {
                     stage: Stage::Logged,
@@ -453,9 +451,10 @@ impl Preparation {
         payload: &Payload,
         digest: Digest,
         signature: Vec<u8>,
-        certificate: &Certificate,
-        identity: &CertificateIdentity,
+        signed: &SignedPayloads,
+        chain: &[Certificate],
     ) -> Result<SignedBundle, SignError> {
+        let (certificate, identity) = (&signed.certificate, &signed.identity);
         let content = payload.content(signature);
         // Older readers look for the timestamp of an attestation over the whole envelope.
         let stamped = match (self.form, &content) {
@@ -502,7 +501,7 @@ impl Preparation {
                 (json, None, read)
             }
             SignatureForm::Legacy => {
-                let (json, layer, read) = older_form(&bundle).ok_or(SignError::OlderForm)?;
+                let (json, layer, read) = older_form(&bundle, chain).ok_or(SignError::OlderForm)?;
                 (json, layer, read.map_err(|_| unreadable())?)
             }
         };
@@ -566,8 +565,8 @@ impl Preparation {
 /// The older JSON, the layer, and the bundle as a reader of either makes it.
 type OlderForm = (String, Option<Layer>, Result<Bundle, LegacyError>);
 
-/// Writes a bundle in the older form; `None` if it cannot hold it.
-fn older_form(bundle: &Bundle) -> Option<OlderForm> {
+/// Writes a bundle in the older form, with the authority's certificates beside it; `None` if it cannot hold it.
+fn older_form(bundle: &Bundle, chain: &[Certificate]) -> Option<OlderForm> {
     let file = LocalBundle::of(bundle)?;
     let json = file.encode();
     if let Content::MessageSignature { .. } = bundle.content {
@@ -575,7 +574,7 @@ fn older_form(bundle: &Bundle) -> Option<OlderForm> {
         // The older JSON has no room for timestamps; they are files of their own.
         return Some((json, None, read));
     }
-    let layer = Layer::of(bundle)?;
+    let layer = Layer::of(bundle)?.with_chain(chain);
     let read = layer.bundle();
     Some((json, Some(layer), read))
 }

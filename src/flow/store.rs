@@ -11,7 +11,7 @@ use crate::diagnostic::{Diagnostic, Exit};
 use crate::format::oci::{Descriptor, Document, LegacyTag};
 use crate::host::image_layout::{ImageLayout, LayoutError};
 use crate::net::registry::{
-    DigestReference, RegistryClient, RegistryError, RegistryLimits, Repository,
+    DigestReference, Referrers, RegistryClient, RegistryError, RegistryLimits, Repository,
 };
 
 /// Why something cannot be had.
@@ -108,6 +108,21 @@ pub struct ListedReferrers {
     pub descriptors: Vec<Descriptor>,
     /// Set where the list was not read to its end.
     pub cut: Option<StoreError>,
+    /// Set where a place that may list something could not be read.
+    pub unread: Option<StoreError>,
+    /// Whether every place was asked for.
+    pub is_whole: bool,
+}
+
+impl ListedReferrers {
+    fn of(referrers: Referrers, is_whole: bool) -> Self {
+        ListedReferrers {
+            cut: referrers.too_many().map(StoreError::from),
+            unread: referrers.unread.map(StoreError::from),
+            descriptors: referrers.descriptors,
+            is_whole,
+        }
+    }
 }
 
 impl<'a> ImageStore<'a> {
@@ -136,7 +151,7 @@ impl<'a> ImageStore<'a> {
         }
     }
 
-    /// Lists what refers to an image.
+    /// Lists what refers to an image, in the first place that has any bundle.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -144,11 +159,9 @@ impl<'a> ImageStore<'a> {
         match self {
             ImageStore::Registry { client, repository } => {
                 let subject = DigestReference::new(repository.clone(), *image);
-                let referrers = client.referrers(&subject, None).await?;
-                Ok(ListedReferrers {
-                    cut: referrers.too_many().map(StoreError::from),
-                    descriptors: referrers.descriptors,
-                })
+                let referrers = client.readable_referrers(&subject).await?;
+                let is_whole = referrers.is_whole;
+                Ok(ListedReferrers::of(referrers, is_whole))
             }
             ImageStore::Layout(layout) => {
                 let referrers = layout.referrers_of(image)?;
@@ -160,8 +173,48 @@ impl<'a> ImageStore<'a> {
                 Ok(ListedReferrers {
                     cut: referrers.cut.then(|| cut.into()),
                     descriptors: referrers.descriptors,
+                    unread: None,
+                    is_whole: true,
                 })
             }
+        }
+    }
+
+    /// Lists what refers to an image in every place.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn all_referrers(&self, image: &Digest) -> Result<ListedReferrers, StoreError> {
+        match self {
+            ImageStore::Registry { client, repository } => {
+                let subject = DigestReference::new(repository.clone(), *image);
+                let lists = client.referrer_lists(&subject).await?;
+                let missing = lists.missing();
+                let mut listed = ListedReferrers::of(lists.merged(), true);
+                listed.unread = missing.map(StoreError::from);
+                Ok(listed)
+            }
+            ImageStore::Layout(_) => self.referrers(image).await,
+        }
+    }
+
+    /// Lists what the fallback tag of an image has; a layout has one list, which [`ImageStore::referrers`] reads.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn fallback_referrers(&self, image: &Digest) -> Result<ListedReferrers, StoreError> {
+        match self {
+            ImageStore::Registry { client, repository } => {
+                let subject = DigestReference::new(repository.clone(), *image);
+                let referrers = client.fallback_referrers(&subject).await?;
+                Ok(ListedReferrers::of(referrers, true))
+            }
+            ImageStore::Layout(_) => Ok(ListedReferrers {
+                descriptors: Vec::new(),
+                cut: None,
+                unread: None,
+                is_whole: true,
+            }),
         }
     }
 

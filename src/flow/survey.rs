@@ -6,7 +6,7 @@
 mod platform;
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -142,6 +142,8 @@ pub struct Problem {
     pub what: String,
     /// Why.
     pub error: Arc<ContentError>,
+    /// The registry lists what refers to it nowhere, and its answer does not say that nothing does.
+    is_nowhere: bool,
 }
 
 impl Problem {
@@ -152,6 +154,16 @@ impl Problem {
             ContentError::Registry(RegistryError::NotFound { .. })
                 | ContentError::Layout(LayoutError::Missing { .. })
         )
+    }
+}
+
+impl Node {
+    fn forget_nowhere(&mut self) {
+        self.problems.retain(|problem| !problem.is_nowhere);
+        let attached = self.attached.iter_mut().map(|attached| &mut attached.node);
+        for node in self.children.iter_mut().chain(attached) {
+            node.forget_nowhere();
+        }
     }
 }
 
@@ -290,18 +302,12 @@ impl Origin {
             }
             Origin::Registry(client, repository) => {
                 let subject = DigestReference::new(repository.clone(), *subject);
-                let found = client.referrers(&subject, None).await?;
-                let mut lists = vec![found];
-                if lists[0].source == ReferrersSource::Api {
-                    // Left from the time before the registry had the API, or by a client that does not
-                    // know it.
-                    match client.fallback_referrers(&subject).await {
-                        Ok(found) => lists.push(found),
-                        Err(RegistryError::Document { .. }) => {}
-                        Err(error) => return Err(error.into()),
-                    }
-                }
-                for list in lists {
+                // The fallback tag's is left from the time before the registry had the API, or by a client that
+                // does not know it, or there because the API does not list what is attached.
+                let lists = client.referrer_lists(&subject).await?;
+                listed.cut = lists.missing().map(ContentError::from);
+                (listed.is_nowhere, listed.is_by_tag) = (lists.is_nowhere(), lists.is_by_tag());
+                for list in [lists.api, lists.fallback].into_iter().flatten() {
                     if let Some(error) = list.too_many() {
                         listed.cut = Some(error.into());
                     }
@@ -339,6 +345,8 @@ impl Origin {
 struct Listed {
     entries: Vec<(Place, Descriptor)>,
     cut: Option<ContentError>,
+    is_nowhere: bool,
+    is_by_tag: bool,
 }
 
 impl From<FetchedManifest> for Held {
@@ -413,8 +421,13 @@ pub async fn survey(origin: Origin, held: Held, extent: Extent) -> Result<Survey
         manifests: AtomicUsize::new(0),
         bytes: AtomicU64::new(0),
         seen: Mutex::default(),
+        by_tag: AtomicBool::new(false),
     };
-    let root = surveyor.node(held, None, 0, true).await?;
+    let mut root = surveyor.node(held, None, 0, true).await?;
+    // Where one fallback tag has a list, the registry's clients attach so, and where there is no such tag, nothing is.
+    if surveyor.by_tag.load(Ordering::Relaxed) {
+        root.forget_nowhere();
+    }
     Ok(Survey { origin, root })
 }
 
@@ -428,6 +441,8 @@ struct Surveyor<'a> {
     bytes: AtomicU64,
     /// Digests whose attachments were looked at: an index may list a child twice.
     seen: Mutex<HashSet<Digest>>,
+    /// The API's answer was no list, and a fallback tag had one.
+    by_tag: AtomicBool,
 }
 
 impl Surveyor<'_> {
@@ -486,7 +501,8 @@ impl Surveyor<'_> {
     ) -> Result<(Vec<Attached>, Vec<Problem>), ContentError> {
         let referrers = async {
             let listed = self.turn(self.origin.referrers(&subject)).await?;
-            let cut = listed.cut;
+            let (cut, is_nowhere) = (listed.cut, listed.is_nowhere);
+            self.by_tag.fetch_or(listed.is_by_tag, Ordering::Relaxed);
             let fetched = listed.entries.into_iter().map(|(place, entry)| async move {
                 match self.turn(self.beside.manifest(&entry)).await {
                     Ok(held) => {
@@ -500,6 +516,7 @@ impl Surveyor<'_> {
             problems.extend(cut.map(|error| Problem {
                 what: subject.to_string(),
                 error: Arc::new(error),
+                is_nowhere,
             }));
             Ok::<_, ContentError>((attached, problems))
         };
@@ -630,6 +647,7 @@ fn collect<T, W: ToString>(
             Err((what, error)) => problems.push(Problem {
                 what: what.to_string(),
                 error: Arc::new(error),
+                is_nowhere: false,
             }),
         }
     }

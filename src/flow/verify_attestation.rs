@@ -1,7 +1,7 @@
 //! `keyless verify-attestation` where nobody is expected: who claims to have attested. The verdicts are those
 //! of `verify_image`.
 
-use crate::flow::discover::{Budget, FoundBundle, discover_legacy, discover_wanted};
+use crate::flow::discover::{Budget, FoundBundle, discover_legacy, discover_rest, discover_wanted};
 use crate::flow::store::{ImageStore, StoreError};
 use crate::flow::verify_image::pin;
 use crate::format::bundle::{Content, KeyMaterial};
@@ -36,11 +36,12 @@ pub async fn claimed_attesters(
             _ => None,
         }
     };
-    let discovery = discover_wanted(&store, &image, &budget, &wanted, identity).await?;
+    let mut discovery = discover_wanted(&store, &image, &budget, &wanted, identity).await?;
+    discover_rest(&store, &image, &budget, &wanted, &mut discovery, identity).await;
     let tags = [LegacyTag::Attestations];
-    let older = discover_legacy(&store, &image, &tags, &discovery.older, &budget, identity).await?;
+    let older = discover_legacy(&store, &image, &tags, &discovery.older, &budget, identity).await;
     let mut signers: Vec<CertificateIdentity> = Vec::new();
-    let found = discovery.found.into_iter().chain(older);
+    let found = discovery.found.into_iter().chain(older.found);
     for identity in found.filter_map(|found| found.outcome.ok().flatten()) {
         if !signers.contains(&identity) {
             signers.push(identity);

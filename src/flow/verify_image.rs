@@ -8,7 +8,8 @@ use futures_util::{StreamExt as _, stream};
 use crate::crypto::Digest;
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::discover::{
-    Budget, FindError, Found, FoundBundle, StoredForm, discover, discover_legacy, discover_wanted,
+    Budget, FindError, Found, FoundBundle, StoredForm, discover, discover_legacy, discover_rest,
+    discover_wanted,
 };
 use crate::flow::event::{Event, Reporter, Stage};
 use crate::flow::image_tree::{self, PlatformFilter};
@@ -42,6 +43,8 @@ pub struct ImageVerdict {
     pub refused: Vec<RefusedSignature>,
     /// The rules of the policy file that are about the image; empty where none is used.
     pub rules: Vec<RuleVerdict>,
+    /// Of an image that is accepted: why a place of signatures could not be read. Nothing there was needed.
+    pub unread: Option<StoreError>,
     /// Why there is no verdict, or no signature.
     pub error: Option<ImageError>,
 }
@@ -342,6 +345,7 @@ impl ImageVerdict {
             accepted: Vec::new(),
             refused: Vec::new(),
             rules: Vec::new(),
+            unread: None,
             error: None,
         }
     }
@@ -541,10 +545,18 @@ impl Judge<'_> {
             );
             (found.digest, judged)
         };
-        let discovery = discover_wanted(store, &image, &self.budget, &wanted, judge_found).await?;
-        let mut found = discovery.found;
-        let mut rules = RuleVerdict::of_each(&required, |i| what_is_found(i, &found));
+        let budget = &self.budget;
+        let mut discovery = discover_wanted(store, &image, budget, &wanted, judge_found).await?;
+        let mut rules = RuleVerdict::of_each(&required, |i| what_is_found(i, &discovery.found));
         let mut unmet = RuleError::of(&rules);
+        if unmet.is_some() && !discovery.is_whole {
+            // What the fallback tag lists was attached before the registry had the API, or is not listed by it.
+            discover_rest(store, &image, budget, &wanted, &mut discovery, judge_found).await;
+            rules = RuleVerdict::of_each(&required, |i| what_is_found(i, &discovery.found));
+            unmet = RuleError::of(&rules);
+        }
+        let mut found = discovery.found;
+        let mut unread = discovery.unread;
         if unmet.is_some() {
             // Bundles are asked for first; what is older, where no bundle is enough.
             let tags = older_tags(&required, &rules);
@@ -556,9 +568,10 @@ impl Judge<'_> {
                 &self.budget,
                 judge_found,
             )
-            .await?;
-            if !older.is_empty() {
-                found.extend(older);
+            .await;
+            unread = unread.or(older.unread);
+            if !older.found.is_empty() {
+                found.extend(older.found);
                 rules = RuleVerdict::of_each(&required, |i| what_is_found(i, &found));
                 unmet = RuleError::of(&rules);
             }
@@ -574,8 +587,12 @@ impl Judge<'_> {
             verdict.rules = rules;
         }
         let Some(unmet) = unmet else {
+            verdict.unread = unread;
             return Ok(());
         };
+        if let Some(unread) = unread {
+            return Err(unread.into());
+        }
         if let Some(cut) = discovery.cut {
             return Err(cut.into());
         }
@@ -696,8 +713,8 @@ pub async fn claimed_signers(
     let discovery = discover(&store, &image, &budget, identity).await?;
     let mut found = discovery.found;
     let tags = [LegacyTag::Signatures];
-    found
-        .extend(discover_legacy(&store, &image, &tags, &discovery.older, &budget, identity).await?);
+    let older = discover_legacy(&store, &image, &tags, &discovery.older, &budget, identity).await;
+    found.extend(older.found);
     let mut signers: Vec<CertificateIdentity> = Vec::new();
     for identity in found
         .into_iter()

@@ -93,7 +93,17 @@ pub(super) fn join(base: &Url, path: &str) -> Url {
     url
 }
 
-/// Asks for a certificate; returns the leaf. Nothing about it is verified yet.
+/// What Fulcio issued. Nothing about it is verified yet.
+#[derive(Debug, Clone)]
+pub struct IssuedCertificate {
+    /// The certificate for the key.
+    pub leaf: Certificate,
+    /// What Fulcio sent with it: intermediates, then the root. Never trusted, only passed on to older readers; empty
+    /// if not all of it can be read.
+    pub chain: Vec<Certificate>,
+}
+
+/// Asks for a certificate.
 ///
 /// Repeated on connection errors, 429 and 5xx: an answer that got lost costs no more than a certificate
 /// that nobody uses.
@@ -106,7 +116,7 @@ pub async fn request_certificate(
     token: &IdentityToken,
     public_key: &PublicKey,
     proof: &[u8],
-) -> Result<Certificate, FulcioError> {
+) -> Result<IssuedCertificate, FulcioError> {
     let body = serde_json::json!({
         "publicKeyRequest": {
             "publicKey": { "algorithm": "ECDSA", "content": public_key.to_pem() },
@@ -155,7 +165,16 @@ pub async fn request_certificate(
         .first()
         .map(|pem| Certificate::chain_from_pem(pem, 1));
     match leaf {
-        Some(Ok(mut leaf)) => Ok(leaf.remove(0)),
+        Some(Ok(mut leaf)) => {
+            let above = issued.chain.certificates.iter().skip(1);
+            let chain: Result<Vec<Vec<Certificate>>, _> = above
+                .map(|pem| Certificate::chain_from_pem(pem, 1))
+                .collect();
+            Ok(IssuedCertificate {
+                leaf: leaf.remove(0),
+                chain: chain.map(|chain| chain.concat()).unwrap_or_default(),
+            })
+        }
         Some(Err(error)) => Err(reply.bad("a certificate", &error.to_string()).into()),
         None => Err(reply.bad("a certificate chain", "an empty one").into()),
     }

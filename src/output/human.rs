@@ -153,6 +153,20 @@ pub fn verified(bundle: &VerifiedBundle) -> Vec<String> {
     lines
 }
 
+/// Says which place of signatures could not be read, beside an image that is accepted without it.
+pub fn unread_place(verdict: &ImageVerdict, unread: &dyn Diagnostic) -> String {
+    let details = unread.details().into_iter();
+    let details: Vec<String> = details
+        .filter(|(name, _)| matches!(*name, "reference" | "url" | "cause" | "status" | "found"))
+        .map(|(name, value)| format!("{name}: {value}"))
+        .collect();
+    format!(
+        "not everything that is attached to {} could be read: {unread} ({})",
+        verdict.given,
+        details.join(", ")
+    )
+}
+
 /// Formats an image's verdict.
 pub fn image_verdict(verdict: &ImageVerdict) -> Vec<String> {
     let shown = verdict

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::error::SandboxError;
+use super::registry::{MANNERS, Manner};
 use super::request_log::Service;
 
 /// Services that the general faults can strike.
@@ -58,6 +59,8 @@ pub enum Fault {
     LostReply(Struck),
     /// `SERVICE-huge`: an endless body.
     Huge(Struck),
+    /// `registry-MANNER`: both registries have this manner.
+    Manner(Manner),
     /// One of the plain ones.
     Plain(PlainFault),
 }
@@ -142,7 +145,9 @@ impl Fault {
         let general = Struck::ALL
             .into_iter()
             .flat_map(|struck| GENERAL.map(|kind| format!("{}-{kind}", struck.name())));
-        general.chain(PLAIN.iter().map(|(name, _)| (*name).to_owned()))
+        let manners = MANNERS.iter().map(|(name, _)| format!("registry-{name}"));
+        let plain = PLAIN.iter().map(|(name, _)| (*name).to_owned());
+        general.chain(plain).chain(manners)
     }
 }
 
@@ -165,6 +170,13 @@ impl FromStr for Fault {
         if let Some((_, plain)) = PLAIN.iter().find(|(plain, _)| *plain == name) {
             return match value {
                 None => Ok(Fault::Plain(*plain)),
+                Some(_) => Err(needs("no value")),
+            };
+        }
+        let manner = name.strip_prefix("registry-").map(Manner::from_str);
+        if let Some(Ok(manner)) = manner {
+            return match value {
+                None => Ok(Fault::Manner(manner)),
                 Some(_) => Err(needs("no value")),
             };
         }
@@ -241,7 +253,15 @@ impl Faults {
             | Fault::Garbage(struck)
             | Fault::LostReply(struck)
             | Fault::Huge(struck) => struck.covers(service),
-            Fault::Plain(_) => false,
+            Fault::Plain(_) | Fault::Manner(_) => false,
+        })
+    }
+
+    /// Returns the manners of the registries.
+    pub(super) fn manners(&self) -> impl Iterator<Item = Manner> {
+        self.0.iter().filter_map(|fault| match fault {
+            Fault::Manner(manner) => Some(*manner),
+            _ => None,
         })
     }
 }

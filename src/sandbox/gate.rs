@@ -55,7 +55,7 @@ impl Gate {
                 Fault::Garbage(_) => gate.garbage = true,
                 Fault::Huge(_) => gate.huge = true,
                 Fault::LostReply(_) => gate.lose_reply = AtomicBool::new(true),
-                Fault::Plain(_) => {}
+                Fault::Plain(_) | Fault::Manner(_) => {}
             }
         }
         gate

@@ -7,6 +7,7 @@
 mod access;
 mod disk;
 mod handlers;
+mod manner;
 mod store;
 
 use std::collections::VecDeque;
@@ -23,6 +24,7 @@ use crate::crypto::Digest;
 use access::Tokens;
 use disk::Disk;
 pub use handlers::{HANDLERS, Handler};
+pub use manner::{MANNERS, Manner, NoSuchManner, UploadLocation};
 use store::Store;
 
 /// Requests kept in the log; older ones are dropped.
@@ -153,6 +155,9 @@ pub struct SandboxRegistry {
     conditional_writes: Mutex<()>,
     tokens: Mutex<Tokens>,
     faults: Mutex<RegistryFaults>,
+    manners: Mutex<Vec<Manner>>,
+    /// Lists of referrers asked for since the last one was pushed.
+    lists: Mutex<u32>,
     log: Mutex<VecDeque<RegistryRequest>>,
     without: Mutex<Vec<Handler>>,
 }
@@ -175,6 +180,8 @@ impl SandboxRegistry {
             conditional_writes: Mutex::default(),
             tokens: Mutex::default(),
             faults: Mutex::default(),
+            manners: Mutex::default(),
+            lists: Mutex::default(),
             log: Mutex::default(),
             without: Mutex::default(),
         }))
@@ -192,6 +199,11 @@ impl SandboxRegistry {
     /// Switches faults.
     pub fn set_faults(&self, faults: RegistryFaults) {
         *lock(&self.faults) = faults;
+    }
+
+    /// Gives it the manners of a registry in the field, in place of those it had.
+    pub fn set_manners(&self, manners: impl IntoIterator<Item = Manner>) {
+        *lock(&self.manners) = manners.into_iter().collect();
     }
 
     /// Takes a handler out, so that a test can show what needs it. No option of the program does so.

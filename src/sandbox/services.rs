@@ -60,6 +60,11 @@ impl Services {
         });
         let name = ports.rekor_v1.authority();
         let plain = RegistryMode::without_referrers();
+        let registry = |service, mode| {
+            let registry = registry(store, service, mode)?;
+            registry.set_manners(faults.manners());
+            Ok::<_, SandboxError>(registry)
+        };
         Ok(Services {
             issuer,
             fulcio,
@@ -67,8 +72,8 @@ impl Services {
             rekor_v1: Arc::new(RekorV1::open(store, name, faults.clone())?),
             rekor_v2: Arc::new(RekorV2::open(store, faults.clone())?),
             tsa: Arc::new(Tsa::open(store, faults.clone())?),
-            registry: registry(store, Service::Registry, RegistryMode::default())?,
-            registry_plain: registry(store, Service::RegistryPlain, plain)?,
+            registry: registry(Service::Registry, RegistryMode::default())?,
+            registry_plain: registry(Service::RegistryPlain, plain)?,
         })
     }
 

@@ -300,7 +300,8 @@ fn one_payload_signed_twice_is_fetched_once() {
     run.exits(0);
     assert_eq!(verdict["signatures"].as_array().unwrap().len(), 2);
     let asked = world.sandbox.registry().requests();
-    assert_eq!(asked.len(), 3, "list, manifest, payload: {asked:#?}");
+    // The list has no bundle, so the fallback tag is asked for too.
+    assert_eq!(asked.len(), 4, "lists, manifest, payload: {asked:#?}");
 }
 
 #[test]
@@ -500,4 +501,32 @@ fn older_signatures_of_one_image_are_counted() {
     let counted = refusals(&verdict);
     assert_eq!(counted["legacy-malformed"], 1000, "{counted:?}");
     assert_eq!(counted["registry-too-many"], 1, "{counted:?}");
+}
+
+/// cosign 2 writes what Fulcio gave: the issuer first, the root last. Readers of containers/image build the
+/// certificate's chain of it, and need no intermediate in their policy then.
+#[test]
+fn the_authoritys_certificates_stand_beside_the_signers() {
+    let world = World::new();
+    let image = world.image("v1");
+    sign(&world, &image, &[]);
+    world.write("predicate.json", "{\"x\":1}");
+    let run = world.keyless("attest --format legacy --type custom --predicate predicate.json");
+    run.arg(image.by_digest()).run().exits(0);
+    for suffix in ["sig", "att"] {
+        let mut manifest = manifest(&world, &image, suffix);
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let pem = text(annotation(&mut manifest, 0, "dev.sigstore.cosign/chain"));
+        let leaf = text(annotation(&mut manifest, 0, CERTIFICATE));
+        let chain = keyless::crypto::Certificate::chain_from_pem(&pem, 10).unwrap();
+        let whole = keyless::crypto::Certificate::chain_from_pem(&(leaf + &pem), 10).unwrap();
+        assert_eq!(
+            whole.len(),
+            1 + chain.len(),
+            "PEM blocks stand on lines of their own"
+        );
+        assert_eq!(chain.len(), 2, "{pem}");
+        assert!(chain.iter().all(keyless::crypto::Certificate::is_ca));
+        assert!(pem.ends_with("-----END CERTIFICATE-----\n"));
+    }
 }

@@ -30,6 +30,7 @@ mod predicate_checks;
 mod readme;
 mod recursive;
 mod registry_caps;
+mod registry_manners;
 mod registry_options;
 mod sandbox;
 mod schema;

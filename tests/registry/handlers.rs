@@ -134,11 +134,12 @@ async fn manifest_put() {
         registry.sandbox.put_blob(REPOSITORY, content).unwrap();
     }
     let repository = registry.server.repository();
-    let pushed = client()
+    client()
         .push_manifest(&repository, &attachment.manifest)
         .await
         .unwrap();
-    assert!(pushed.subject_confirmed);
+    let listed = client().referrers(&registry.subject, None).await.unwrap();
+    assert_eq!(listed.descriptors, [attachment.manifest.descriptor]);
 }
 
 #[tokio::test]

@@ -95,7 +95,7 @@ async fn nobody_at_the_other_end_is_exit_40() {
 }
 
 #[tokio::test]
-async fn attaching_needs_no_list_where_the_registry_confirms() {
+async fn what_is_attached_is_read_back_with_one_request() {
     let registry = Registry::start(RegistryMode::default()).await;
     let attachment = attachment(&registry.image, 1);
     let attached = client()
@@ -104,9 +104,10 @@ async fn attaching_needs_no_list_where_the_registry_confirms() {
         .unwrap();
     assert_eq!(attached, Attached::ByApi);
     let paths = registry.paths();
-    assert_eq!(paths.len(), 7, "{paths:?}");
+    assert_eq!(paths.len(), 8, "{paths:?}");
     let manifest = attachment.manifest.descriptor.clone();
     assert_eq!(paths[6], format!("PUT manifests/{}", manifest.digest));
+    assert_eq!(paths[7], format!("GET referrers/{}", registry.image.digest));
     let listed = client().referrers(&registry.subject, None).await.unwrap();
     assert_eq!(listed.descriptors, [manifest]);
     assert_eq!(listed.source, ReferrersSource::Api);
@@ -117,7 +118,7 @@ async fn attaching_needs_no_list_where_the_registry_confirms() {
         .attach(&registry.subject, &attachment)
         .await
         .unwrap();
-    assert_eq!(registry.paths().len(), 3);
+    assert_eq!(registry.paths().len(), 4);
     let listed = client().referrers(&registry.subject, None).await.unwrap();
     assert_eq!(listed.descriptors.len(), 1);
 }
@@ -143,7 +144,7 @@ async fn a_registry_that_lists_without_confirming_is_asked() {
 }
 
 #[tokio::test]
-async fn a_registry_that_accepts_and_does_not_list_is_an_error() {
+async fn a_registry_that_accepts_and_does_not_list_has_the_fallback_tag_written() {
     let registry = Registry::behind(RegistryMode::default(), |router| {
         altered(router, |_, path, mut reply| {
             reply.headers_mut().remove("oci-subject");
@@ -161,11 +162,16 @@ async fn a_registry_that_accepts_and_does_not_list_is_an_error() {
         })
     })
     .await;
-    let error = client()
-        .attach(&registry.subject, &attachment(&registry.image, 1))
-        .await
-        .unwrap_err();
-    assert_eq!(error.code(), "registry-referrer-not-listed");
+    let attachment = attachment(&registry.image, 1);
+    let attached = client().attach(&registry.subject, &attachment).await;
+    assert!(matches!(attached, Ok(Attached::ByFallbackTag(_))));
+    let listed = client().referrers(&registry.subject, None).await.unwrap();
+    assert_eq!(listed.descriptors, [attachment.manifest.descriptor]);
+    let asked = registry.paths();
+    let asked = asked
+        .iter()
+        .filter(|path| path.starts_with("GET referrers/"));
+    assert_eq!(asked.count(), 5, "four looks, and the reader's");
 }
 
 #[tokio::test]
@@ -218,9 +224,22 @@ async fn registries_without_the_api_answer_in_many_ways() {
             })
         })
         .await;
+        // 404 says that there is no API; whatever else is no list may hide one.
+        let listed = client().referrers(&registry.subject, None).await;
+        match status {
+            404 => assert_eq!(listed.unwrap().descriptors, []),
+            _ => assert!(listed.is_err(), "{status}"),
+        }
+        let attachment = attachment(&registry.image, 1);
+        let attached = client().attach(&registry.subject, &attachment).await;
+        assert!(
+            matches!(attached, Ok(Attached::ByFallbackTag(_))),
+            "{status}"
+        );
         let listed = client().referrers(&registry.subject, None).await.unwrap();
         assert_eq!(listed.source, ReferrersSource::FallbackTag, "{status}");
-        assert!(listed.descriptors.is_empty());
+        assert_eq!(listed.descriptors, [attachment.manifest.descriptor]);
+        assert_eq!(listed.unread.is_none(), status == 404);
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::promise::LogPromise;
 use super::simple_signing::{SIMPLE_SIGNING_TYPE, SimpleSigning};
 use super::{LegacyError, key_material, malformed};
+use crate::crypto::Certificate;
 use crate::format::bundle::{Bundle, BundleVersion, Content, KeyMaterial};
 use crate::format::dsse::Envelope;
 use crate::format::limits;
@@ -19,7 +20,8 @@ pub const ENVELOPE_TYPE: &str = "application/vnd.dsse.envelope.v1+json";
 pub const ANNOTATION_SIGNATURE: &str = "dev.cosignproject.cosign/signature";
 /// Annotation: the signer's certificate, PEM.
 pub const ANNOTATION_CERTIFICATE: &str = "dev.sigstore.cosign/certificate";
-/// Annotation: the authority's certificates, PEM. Never trusted, so never read.
+/// Annotation: the authority's certificates, PEM, the issuer first and the root last. Never trusted, so never read;
+/// written for readers that build the certificate's chain of it.
 pub const ANNOTATION_CHAIN: &str = "dev.sigstore.cosign/chain";
 /// Annotation: the log's promise.
 pub const ANNOTATION_BUNDLE: &str = "dev.sigstore.cosign/bundle";
@@ -228,6 +230,17 @@ impl Layer {
             descriptor,
             content,
         })
+    }
+
+    /// Adds the authority's certificates, as Fulcio sent them.
+    #[must_use]
+    pub fn with_chain(mut self, chain: &[Certificate]) -> Self {
+        if !chain.is_empty() {
+            let pem: String = chain.iter().map(Certificate::to_pem).collect();
+            let annotations = &mut self.descriptor.annotations;
+            annotations.insert(ANNOTATION_CHAIN.to_owned(), pem);
+        }
+        self
     }
 
     /// Returns the payload of an image signature.

@@ -55,6 +55,15 @@ impl Descriptor {
         [super::OCI_INDEX, super::DOCKER_LIST].contains(&self.media_type.as_str())
     }
 
+    /// Returns whether a list that says this may mean a bundle. cosign writes the config's type into fallback indexes,
+    /// so that type says nothing.
+    pub fn may_be_bundle(&self) -> bool {
+        let artifact_type = self.artifact_type.as_deref().unwrap_or_default();
+        artifact_type.is_empty()
+            || artifact_type == super::EMPTY_CONFIG
+            || artifact_type.starts_with(super::BUNDLE_TYPE_PREFIX)
+    }
+
     /// Returns about how much memory it takes, in bytes: the structure, its strings, the nodes of its map. Tests
     /// beside the registry client measure it.
     pub fn footprint(&self) -> usize {

@@ -15,6 +15,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use url::{Host, Url};
 
 use super::challenge::Challenge;
@@ -82,8 +83,15 @@ struct TokenReply {
     token: Option<String>,
     #[serde(default)]
     access_token: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lifetime")]
     expires_in: Option<u64>,
+}
+
+/// Reads a lifetime in seconds. Services write text, fractions, negative numbers and numbers that no type holds; what
+/// cannot be read is as if it were not there, and no reason to refuse a good token.
+fn lifetime<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let said = Option::<Box<RawValue>>::deserialize(deserializer)?;
+    Ok(said.and_then(|said| said.get().parse().ok()))
 }
 
 impl Authorizer {
@@ -457,6 +465,28 @@ mod tests {
         }
         let address = Host::Ipv4("192.0.2.1".parse().unwrap());
         assert!(!same_site(&address, &Host::Domain("2.1")));
+    }
+
+    #[test]
+    fn a_lifetime_that_cannot_be_read_is_the_default() {
+        for (said, seconds) in [
+            (r#","expires_in":300"#, Some(300)),
+            (r#","expires_in":18446744073709551615"#, Some(u64::MAX)),
+            ("", None),
+            (r#","expires_in":null"#, None),
+            (r#","expires_in":"300""#, None),
+            (r#","expires_in":299.5"#, None),
+            (r#","expires_in":3e2"#, None),
+            (r#","expires_in":-1"#, None),
+            (r#","expires_in":18446744073709551616"#, None),
+            (r#","expires_in":1e999"#, None),
+            (r#","expires_in":[300]"#, None),
+            (r#","expires_in":true,"issued_at":{"x":1}"#, None),
+        ] {
+            let text = format!("{{\"token\":\"t\"{said}}}");
+            let reply: TokenReply = serde_json::from_str(&text).unwrap();
+            assert_eq!(reply.expires_in, seconds, "{text}");
+        }
     }
 
     #[test]

@@ -1,9 +1,8 @@
 //! Blobs: fetched and checked, or uploaded.
 
-use std::time::Duration;
-
 use bytes::Bytes;
-use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use futures_util::StreamExt as _;
+use futures_util::stream;
 use url::Url;
 
 use super::auth::Access;
@@ -11,13 +10,11 @@ use super::caps::Cap;
 use super::client::RegistryClient;
 use super::error::RegistryError;
 use super::reference::Repository;
+use super::transfer::ContentError;
 use crate::crypto::Digest;
 use crate::format::oci::Descriptor;
 use crate::net::error::NetError;
-use crate::net::http::{Backoff, Method, Reply, RetryPolicy, jitter};
-
-/// Uploads begun for one blob: the first, and two more after a fault that may pass.
-const MAX_UPLOADS: u32 = 3;
+use crate::net::http::{Method, Reply};
 
 impl RegistryClient {
     /// Fetches a blob of at most `limit` bytes, one request; size and digest must be as described.
@@ -82,10 +79,8 @@ impl RegistryClient {
         Ok(reply.body)
     }
 
-    /// Makes sure a blob is in the repository: one request if it is, else HEAD, POST, PUT.
-    ///
-    /// Faults that may pass begin the upload anew; a lost last reply is made up for by asking
-    /// whether the blob arrived.
+    /// Makes sure a blob is in the repository: one request if it is, else HEAD, POST, PUT. Otherwise as
+    /// [`RegistryClient::push_blob`].
     ///
     /// # Errors
     /// [`RegistryError::Denied`], [`RegistryError::Unfollowed`] for an upload location that may not
@@ -95,79 +90,40 @@ impl RegistryClient {
         repository: &Repository,
         content: Bytes,
     ) -> Result<Digest, RegistryError> {
-        let digest = Digest::sha256(&content);
-        let mut begun = 0;
-        loop {
-            if self.has_blob(repository, &digest).await? {
-                return Ok(digest);
-            }
-            begun += 1;
-            match self.upload_once(repository, &digest, content.clone()).await {
-                Ok(()) => return Ok(digest),
-                Err(RegistryError::Net(e)) if e.is_retryable() && begun < MAX_UPLOADS => {
-                    tokio::time::sleep(jitter(Duration::from_millis(400) * begun)).await;
-                }
-                Err(error) => return Err(error),
-            }
-        }
+        self.bring_blob(repository, content, true).await
     }
 
-    async fn has_blob(
+    /// Uploads a blob, after asking whether it is there or without.
+    pub(super) async fn bring_blob(
         &self,
         repository: &Repository,
-        digest: &Digest,
-    ) -> Result<bool, RegistryError> {
-        let url = self.url(repository, &format!("blobs/{digest}")).await?;
-        // The token is bought for the upload that follows at once.
-        let request = self.request(Method::HEAD, url);
-        let reply = self.send(repository, Access::PullPush, request).await?;
-        match reply.status.as_u16() {
-            200 => Ok(true),
-            404 => Ok(false),
-            _ => Err(reply.error().into()),
-        }
-    }
-
-    async fn upload_once(
-        &self,
-        repository: &Repository,
-        digest: &Digest,
         content: Bytes,
-    ) -> Result<(), RegistryError> {
-        let start = self.url(repository, "blobs/uploads/").await?;
-        // An upload that is begun twice leaves an empty session behind, which registries expire.
-        let request = self
-            .request(Method::POST, start.clone())
-            .retry(RetryPolicy::SafeToRepeat(Backoff::default()));
-        let begun = self.send(repository, Access::PullPush, request).await?;
-        if begun.status.as_u16() != 202 {
-            return Err(begun.error().into());
+        is_asked: bool,
+    ) -> Result<Digest, RegistryError> {
+        let blob = Descriptor::of("application/octet-stream", &content);
+        let pieces = move || stream::iter([Ok(content.clone())]).boxed();
+        let pushed = match is_asked {
+            true => self.push_blob(repository, &blob, None, &pieces).await,
+            false => self.send_blob(repository, &blob, None, &pieces).await,
+        };
+        match pushed {
+            Ok(_) => Ok(blob.digest),
+            Err(ContentError::Registry(error)) => Err(error),
+            Err(ContentError::Layout(_)) => unreachable!("what is in memory is in no layout"),
         }
-        let mut location = self.follow("upload location", &start, &begun)?;
-        append_digest(&mut location, digest);
-        // A location elsewhere gets the content, which is public, and no credentials: `send` knows
-        // the registry's own origin.
-        let request = self
-            .request(Method::PUT, location)
-            .header(
-                CONTENT_TYPE,
-                HeaderValue::from_static("application/octet-stream"),
-            )
-            .body(content)
-            .retry(RetryPolicy::Never);
-        let done = self.send(repository, Access::PullPush, request).await?;
-        if !done.is_success() {
-            return Err(done.error().into());
-        }
-        check_stored(&done, digest)
     }
 }
 
-/// Adds `digest=` to a location that may have a query of its own.
+/// Adds `digest=` to a location that may have a query of its own, whose spelling stays as it is: some registries sign
+/// it.
 pub(super) fn append_digest(location: &mut Url, digest: &Digest) {
-    location
-        .query_pairs_mut()
-        .append_pair("digest", &digest.to_string());
+    let query = location.query().unwrap_or_default().trim_end_matches('&');
+    let separator = if query.is_empty() { "" } else { "&" };
+    let query = format!(
+        "{query}{separator}digest={}",
+        digest.to_string().replace(':', "%3A")
+    );
+    location.set_query(Some(&query));
 }
 
 /// The final reply needs no `Location` and no digest; one that is there must be ours.
@@ -200,6 +156,14 @@ mod tests {
             (
                 "https://r.example.test/u/1?_state=a%2Bb%3D",
                 format!("?_state=a%2Bb%3D&digest=sha256%3A{hex}"),
+            ),
+            (
+                "https://r.example.test/u/1?",
+                format!("?digest=sha256%3A{hex}"),
+            ),
+            (
+                "https://r.example.test/u/1?_state=a/b=&",
+                format!("?_state=a/b=&digest=sha256%3A{hex}"),
             ),
         ] {
             let mut url: Url = location.parse().unwrap();

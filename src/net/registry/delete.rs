@@ -9,7 +9,8 @@ use crate::net::http::Method;
 
 impl RegistryClient {
     /// Deletes a manifest by its digest, or a tag; says whether there was one. Blobs are left to the
-    /// registry's own collection.
+    /// registry's own collection. A registry that answers 404 may not have it, or not know the request: it is asked
+    /// for what should be gone.
     ///
     /// # Errors
     /// [`RegistryError::DeletionDisabled`] if the registry allows none; [`RegistryError::Denied`],
@@ -24,19 +25,23 @@ impl RegistryClient {
         let reply = self.send(repository, Access::Delete, request).await?;
         match reply.status.as_u16() {
             200..=299 => Ok(true),
-            404 | 410 => Ok(false),
-            // 405 is what distribution-spec asks for; 400 and 501 are what some say of tags, or of all.
-            status @ (400 | 405 | 501) => Err(RegistryError::DeletionDisabled {
-                reference: match target {
-                    Target::Tag(tag) => format!("{repository}:{tag}"),
-                    Target::Digest(digest) => format!("{repository}@{digest}"),
-                },
-                status,
-                message: match reply.error() {
-                    NetError::Status { message, .. } => message,
-                    _ => String::new(),
-                },
-            }),
+            404 | 410 if !matches!(self.manifest_reply(repository, target).await, Ok(Some(_))) => {
+                Ok(false)
+            }
+            // 405 is what distribution-spec asks for; the others are what some say of tags, or of all.
+            status @ (400 | 404 | 405 | 406 | 409 | 410 | 415 | 501) => {
+                Err(RegistryError::DeletionDisabled {
+                    reference: match target {
+                        Target::Tag(tag) => format!("{repository}:{tag}"),
+                        Target::Digest(digest) => format!("{repository}@{digest}"),
+                    },
+                    status,
+                    message: match reply.error() {
+                        NetError::Status { message, .. } => message,
+                        _ => String::new(),
+                    },
+                })
+            }
             _ => Err(reply.error().into()),
         }
     }

@@ -22,7 +22,6 @@ pub(super) const ACCEPTED: &str = "application/vnd.oci.image.manifest.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json";
 
 const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
-const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 
 /// A manifest or index whose bytes have the digest in its reference.
 #[derive(Debug, Clone)]
@@ -35,14 +34,6 @@ pub struct FetchedManifest {
     pub document: Document,
     /// The bytes as received.
     pub bytes: Bytes,
-}
-
-/// What a registry said about a pushed manifest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PushedManifest {
-    /// The registry confirmed that it lists the manifest under its subject (`OCI-Subject`). If not,
-    /// it may have no referrers API.
-    pub subject_confirmed: bool,
 }
 
 impl RegistryClient {
@@ -131,7 +122,8 @@ impl RegistryClient {
         }
     }
 
-    /// Pushes a manifest by its digest; its blobs must be there. Repeating it is harmless.
+    /// Pushes a manifest by its digest; its blobs must be there. Repeating it is harmless. Whether the registry lists
+    /// it under its subject is not told: what it says of that (`OCI-Subject`) is a claim.
     ///
     /// # Errors
     /// [`RegistryError::Denied`]; [`RegistryError::NotFound`] if the registry misses a blob of it;
@@ -141,7 +133,7 @@ impl RegistryClient {
         &self,
         repository: &Repository,
         manifest: &EncodedManifest,
-    ) -> Result<PushedManifest, RegistryError> {
+    ) -> Result<(), RegistryError> {
         let digest = manifest.descriptor.digest;
         let url = self.url(repository, &format!("manifests/{digest}")).await?;
         let media_type = HeaderValue::from_str(&manifest.descriptor.media_type)
@@ -170,9 +162,7 @@ impl RegistryClient {
                 found: Box::new(stored),
             });
         }
-        Ok(PushedManifest {
-            subject_confirmed: reply.headers.contains_key(OCI_SUBJECT),
-        })
+        Ok(())
     }
 }
 

@@ -1,7 +1,17 @@
 //! What refers to an image: the referrers API, or the index under the fallback tag.
 //!
-//! The list is a hint for what to fetch and proves nothing. An empty list is only returned when the
-//! registry said so; every error stays an error.
+//! The list is a hint for what to fetch and proves nothing.
+//!
+//! What the API's answer is taken for:
+//! - 404: there is no API (distribution-spec 1.1, "Listing Referrers"); the fallback tag is asked.
+//! - 200 with an OCI index: the list. Where it has nothing that may be a bundle, the fallback tag is asked too: it may
+//!   be of the time before the API, or the registry takes a `subject` and lists it nowhere.
+//! - Anything else is no list: 400, 405, 406 and 501 of registries that do not know the path, 403, 5xx, web pages,
+//!   other JSON, another media type. The fallback tag is asked, and that the API could not be read is kept
+//!   ([`Referrers::unread`]): whoever finds nothing good elsewhere could not look everywhere. oras takes 404 alone for
+//!   "no API", and cosign 404, 400 and 406; both end there, with an error or with "no signatures".
+//!
+//! A place that cannot be read does not hide what another holds.
 
 use std::collections::HashSet;
 use std::time::Instant;
@@ -41,6 +51,10 @@ pub struct Referrers {
     pub malformed: usize,
     /// The cap that ended reading early, if one did.
     pub cut: Option<Cut>,
+    /// Why a place is not in this list, or not all of it, that should be: what is there may be the signature.
+    pub unread: Option<RegistryError>,
+    /// Whether both places were asked for.
+    pub is_whole: bool,
 }
 
 /// Why a list was not read to its end.
@@ -51,7 +65,77 @@ pub struct Cut {
     found: Option<u64>,
 }
 
+/// What both places list, each by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReferrerLists {
+    /// The API's list; `None` if there is no API, or if its answer is no list.
+    pub api: Option<Referrers>,
+    /// The fallback tag's; `None` if there is no such tag, if it cannot be read, or if nobody asked.
+    pub fallback: Option<Referrers>,
+    /// Why the API's list could not be read, or not to its end.
+    pub api_unread: Option<RegistryError>,
+    /// Why the fallback tag's could not be read.
+    pub fallback_unread: Option<RegistryError>,
+    /// Whether the fallback tag was asked for.
+    pub asked_fallback: bool,
+}
+
+impl ReferrerLists {
+    /// Returns why something that is attached may be missing here. Where the API's answer is no list, and there is a
+    /// list under the fallback tag, that is where this registry's clients attach.
+    pub fn missing(&self) -> Option<RegistryError> {
+        let of_api = self.api_unread.as_ref().filter(|_| !self.is_by_tag());
+        self.fallback_unread.as_ref().or(of_api).cloned()
+    }
+
+    /// Returns whether the API's answer is no list, and the fallback tag has one.
+    pub fn is_by_tag(&self) -> bool {
+        self.api.is_none() && self.api_unread.is_some() && self.fallback.is_some()
+    }
+
+    /// Returns whether neither place has a list, and the API's answer says nothing.
+    pub fn is_nowhere(&self) -> bool {
+        self.api.is_none() && self.fallback.is_none() && self.fallback_unread.is_none()
+    }
+
+    /// Makes one list of both: the API's, then what the fallback tag has beside it.
+    pub fn merged(self) -> Referrers {
+        let mut lists = [self.api, self.fallback].into_iter().flatten();
+        let nothing = || Listing::new(ReferrersSource::FallbackTag, RegistryLimits::default()).read;
+        let mut all = lists.next().unwrap_or_else(nothing);
+        for more in lists {
+            if all.descriptors.is_empty() {
+                all.source = more.source;
+            }
+            let known: HashSet<Digest> = all.descriptors.iter().map(|one| one.digest).collect();
+            let new = more.descriptors.into_iter();
+            all.descriptors
+                .extend(new.filter(|one| !known.contains(&one.digest)));
+            all.malformed += more.malformed;
+            all.cut = all.cut.or(more.cut);
+        }
+        all.unread = self.api_unread.or(self.fallback_unread);
+        all.is_whole = self.asked_fallback;
+        all
+    }
+}
+
+/// What the referrers API answered.
+pub(super) enum ApiAnswer {
+    /// A list.
+    Listed(Referrers),
+    /// There is no API.
+    NoApi,
+    /// Something that is no list.
+    NoList(RegistryError),
+}
+
 impl Referrers {
+    /// Returns whether anything listed may be a bundle, by what the list says.
+    fn may_have_bundle(&self) -> bool {
+        self.descriptors.iter().any(Descriptor::may_be_bundle)
+    }
+
     /// Returns the error for a list that was not read to its end. A verifier that found nothing good
     /// in the part it read must report this, never "no signature".
     pub fn too_many(&self) -> Option<RegistryError> {
@@ -89,6 +173,8 @@ impl Listing {
                 source,
                 malformed: 0,
                 cut: None,
+                unread: None,
+                is_whole: false,
             },
         }
     }
@@ -127,36 +213,125 @@ impl Listing {
 }
 
 impl RegistryClient {
-    /// Lists what refers to an image: one request, one more per further page; where the registry has
-    /// no referrers API, one more for the fallback tag.
+    /// Lists what refers to an image: one request, one more per further page; where the API lists no bundle, or
+    /// cannot be read, or is not there, one more for the fallback tag.
     ///
     /// `artifact_type` asks the server to filter, which saves pages; the answer may still hold other
     /// types, and lacks manifests whose type the registry has wrong. Verification passes `None`.
     ///
     /// # Errors
-    /// [`RegistryError::Denied`], [`RegistryError::Unfollowed`] for a next page elsewhere,
-    /// [`RegistryError::OverCap`], [`RegistryError::Document`], [`RegistryError::Net`].
+    /// [`RegistryError`] if nothing is listed and a place could not be read, or the API's list not to its end: an empty
+    /// list is only returned where every place said so. Beside what the fallback tag lists, an API whose answer is no
+    /// list is told in [`Referrers::unread`].
     pub async fn referrers(
         &self,
         subject: &DigestReference,
         artifact_type: Option<&str>,
     ) -> Result<Referrers, RegistryError> {
-        match self.api_referrers(subject, artifact_type).await? {
-            Some(referrers) => Ok(referrers),
-            None => self.fallback_referrers(subject).await,
+        let lists = self.lists(subject, artifact_type, false).await?;
+        let is_cut_off = lists.api.is_some();
+        let listed = lists.merged();
+        match listed.unread {
+            Some(error) if is_cut_off || listed.descriptors.is_empty() => Err(error),
+            _ => Ok(listed),
         }
     }
 
-    /// Asks the referrers API; `None` if the registry has none.
+    /// Lists what refers to an image as [`RegistryClient::referrers`] does, for a reader that looks elsewhere where
+    /// nothing is listed.
+    ///
+    /// # Errors
+    /// [`RegistryError`] if the registry cannot be asked at all.
+    pub async fn readable_referrers(
+        &self,
+        subject: &DigestReference,
+    ) -> Result<Referrers, RegistryError> {
+        Ok(self.lists(subject, None, false).await?.merged())
+    }
+
+    /// Lists what refers to an image in both places, whatever the API says.
     ///
     /// # Errors
     /// As [`RegistryClient::referrers`].
-    pub async fn api_referrers(
+    pub async fn referrer_lists(
+        &self,
+        subject: &DigestReference,
+    ) -> Result<ReferrerLists, RegistryError> {
+        self.lists(subject, None, true).await
+    }
+
+    async fn lists(
         &self,
         subject: &DigestReference,
         artifact_type: Option<&str>,
-    ) -> Result<Option<Referrers>, RegistryError> {
+        both: bool,
+    ) -> Result<ReferrerLists, RegistryError> {
+        let (api, api_unread) = match self.ask_api(subject, artifact_type).await {
+            ApiAnswer::Listed(listed) => {
+                let unread = listed.unread.clone();
+                (Some(listed), unread)
+            }
+            ApiAnswer::NoApi => (None, None),
+            ApiAnswer::NoList(error) => (None, Some(error)),
+        };
+        // A list that was cut is told to be; it is not made longer here.
+        let is_enough = |listed: &Referrers| listed.may_have_bundle() || listed.cut.is_some();
+        let asked_fallback = both || !api.as_ref().is_some_and(is_enough);
+        let fallback = match asked_fallback {
+            true => self.tagged_referrers(subject).await,
+            false => Ok(None),
+        };
+        let unreachable = |error: &RegistryError| {
+            matches!(error, RegistryError::Net(NetError::Unreachable { .. }))
+        };
+        let (fallback, fallback_unread) = match fallback {
+            Ok(found) => (found, None),
+            // Nobody is there to be asked.
+            Err(error) if unreachable(&error) && api.is_none() => return Err(error),
+            Err(error) => (None, Some(error)),
+        };
+        Ok(ReferrerLists {
+            api,
+            fallback,
+            api_unread,
+            fallback_unread,
+            asked_fallback,
+        })
+    }
+
+    /// Returns whether the referrers API answers for an image with a list: one request.
+    pub async fn has_referrers_api(&self, subject: &DigestReference) -> bool {
+        matches!(self.ask_api(subject, None).await, ApiAnswer::Listed(_))
+    }
+
+    /// Asks the referrers API.
+    pub(super) async fn ask_api(
+        &self,
+        subject: &DigestReference,
+        artifact_type: Option<&str>,
+    ) -> ApiAnswer {
         let limits = self.options().limits;
+        let mut listing = Listing::new(ReferrersSource::Api, limits);
+        match self.read_api(subject, artifact_type, &mut listing).await {
+            Ok(true) => ApiAnswer::Listed(listing.read),
+            Ok(false) => ApiAnswer::NoApi,
+            Err(error) if listing.read.descriptors.is_empty() => ApiAnswer::NoList(error),
+            // What was read before a page failed is a hint as good as any.
+            Err(error) => {
+                listing.read.unread = Some(error);
+                ApiAnswer::Listed(listing.read)
+            }
+        }
+    }
+
+    /// Reads the API's pages; says whether there is an API.
+    async fn read_api(
+        &self,
+        subject: &DigestReference,
+        artifact_type: Option<&str>,
+        listing: &mut Listing,
+    ) -> Result<bool, RegistryError> {
+        let limits = listing.limits;
         let subject = &self.in_signature_repository(subject);
         let repository = subject.repository();
         let mut url = self
@@ -166,17 +341,22 @@ impl RegistryClient {
             url.query_pairs_mut()
                 .append_pair("artifactType", artifact_type);
         }
-        let mut listing = Listing::new(ReferrersSource::Api, limits);
         for page in 0..limits.pages {
             let request = self
                 .request(Method::GET, url.clone())
                 .header(ACCEPT, HeaderValue::from_static(OCI_INDEX));
             let reply = too_large_page(self.send(repository, Access::Pull, request).await)?;
-            if page == 0 && lacks_api(&reply) {
-                return Ok(None);
+            match reply.status.as_u16() {
+                200 => {}
+                404 if page == 0 => return Ok(false),
+                _ if reply.is_success() => {
+                    let found = format!("status {}", reply.status.as_u16());
+                    return Err(reply.bad("a list of referrers", &found).into());
+                }
+                _ => return Err(reply.error().into()),
             }
-            if reply.status.as_u16() != 200 {
-                return Err(reply.error().into());
+            if reply.media_type() == "text/html" {
+                return Err(reply.bad("a list of referrers", "a web page").into());
             }
             let index =
                 ReferrersIndex::parse_up_to(&reply.body, limits.referrers).map_err(|cause| {
@@ -187,40 +367,56 @@ impl RegistryClient {
                     }
                 })?;
             if !listing.take(&index) {
-                return Ok(Some(listing.read));
+                return Ok(true);
             }
             let Some(next) = next_page(&reply.headers) else {
-                return Ok(Some(listing.read));
+                // What is listed is a hint whatever it is called; that nothing is, has to be said properly.
+                let media_type = reply.media_type();
+                if listing.read.descriptors.is_empty() && media_type != OCI_INDEX {
+                    return Err(reply.bad("a list of referrers", &media_type).into());
+                }
+                return Ok(true);
             };
             url = join_page(&url, &next, &reply)?;
             let took = listing.started.elapsed();
             if took > limits.listing {
                 let (limit, took) = (limits.listing.as_secs(), took.as_secs());
                 listing.cut(Cap::Listing, limit, Some(took));
-                return Ok(Some(listing.read));
+                return Ok(true);
             }
         }
         listing.cut(Cap::Pages, limits.pages as u64, None);
-        Ok(Some(listing.read))
+        Ok(true)
     }
 
     /// Reads the index under the fallback tag; empty if there is no such tag.
     ///
     /// # Errors
-    /// As [`RegistryClient::referrers`]; a tag that points to something else is
-    /// [`RegistryError::Document`].
+    /// [`RegistryError::Denied`], [`RegistryError::OverCap`], [`RegistryError::Net`]; a tag that points to something
+    /// else is [`RegistryError::Document`].
     pub async fn fallback_referrers(
         &self,
         subject: &DigestReference,
     ) -> Result<Referrers, RegistryError> {
+        let nothing = || Listing::new(ReferrersSource::FallbackTag, self.options().limits).read;
+        let found = self.tagged_referrers(subject).await?;
+        Ok(found.unwrap_or_else(nothing))
+    }
+
+    /// Reads the index under the fallback tag; `None` if there is no such tag.
+    async fn tagged_referrers(
+        &self,
+        subject: &DigestReference,
+    ) -> Result<Option<Referrers>, RegistryError> {
         let mut listing = Listing::new(ReferrersSource::FallbackTag, self.options().limits);
         let subject = &self.in_signature_repository(subject);
-        if let Some((index, _)) = self.fallback_index(subject).await? {
-            listing.take(&index);
-        }
+        let Some((index, _)) = self.fallback_index(subject).await? else {
+            return Ok(None);
+        };
+        listing.take(&index);
         let image = subject.digest();
         listing.read.descriptors.retain(|one| one.digest != image);
-        Ok(listing.read)
+        Ok(Some(listing.read))
     }
 
     /// Reads the index under the fallback tag in the subject's own repository, with the reply it came in.
@@ -266,15 +462,6 @@ fn too_large_page(reply: Result<Reply, RegistryError>) -> Result<Reply, Registry
             found: None,
         }),
         other => other,
-    }
-}
-
-/// Statuses of registries that do not know the path, and web pages in place of an answer.
-fn lacks_api(reply: &Reply) -> bool {
-    match reply.status.as_u16() {
-        400 | 404 | 405 | 406 | 501 => true,
-        200 => reply.media_type() == "text/html",
-        _ => false,
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
-use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderValue, LOCATION};
 use url::Url;
 
 use super::auth::Access;
@@ -24,7 +24,7 @@ use super::reference::Repository;
 use crate::crypto::{Digest, Hasher};
 use crate::format::oci::Descriptor;
 use crate::host::image_layout::LayoutError;
-use crate::net::http::{Method, RetryPolicy, Upload, jitter};
+use crate::net::http::{Method, Reply, Request, RetryPolicy, Upload, jitter};
 
 /// Uploads begun for one blob: the first, and two more after a fault that may pass.
 const MAX_UPLOADS: u32 = 3;
@@ -119,10 +119,10 @@ impl RegistryClient {
         checked(pieces.boxed(), blob)
     }
 
-    /// Returns whether a blob is in a repository: one request.
+    /// Returns whether a blob is known to be in a repository: one request.
     ///
     /// # Errors
-    /// [`RegistryError::Denied`], [`RegistryError::Net`].
+    /// [`RegistryError::Net`].
     pub async fn holds_blob(
         &self,
         repository: &Repository,
@@ -132,10 +132,10 @@ impl RegistryClient {
             .await
     }
 
-    /// Returns whether a manifest is in a repository: one request.
+    /// Returns whether a manifest is known to be in a repository: one request.
     ///
     /// # Errors
-    /// [`RegistryError::Denied`], [`RegistryError::Net`].
+    /// [`RegistryError::Net`].
     pub async fn holds_manifest(
         &self,
         repository: &Repository,
@@ -145,6 +145,8 @@ impl RegistryClient {
             .await
     }
 
+    /// HEAD is a saving, and some registries refuse it. They are asked with GET, whose body is left alone; and where
+    /// that does not tell either, what is not known to be there is sent: the registry says then what is the matter.
     async fn holds(
         &self,
         repository: &Repository,
@@ -152,16 +154,20 @@ impl RegistryClient {
         accept: &'static str,
     ) -> Result<bool, RegistryError> {
         let url = self.url(repository, path).await?;
-        let request = self
-            .request(Method::HEAD, url)
-            .header(reqwest::header::ACCEPT, HeaderValue::from_static(accept));
-        // The token is bought for the upload that follows.
-        let reply = self.send(repository, Access::PullPush, request).await?;
-        match reply.status.as_u16() {
-            200 => Ok(true),
-            404 => Ok(false),
-            _ => Err(reply.error().into()),
+        for method in [Method::HEAD, Method::GET] {
+            let request = self
+                .request(method, url.clone())
+                .header(reqwest::header::ACCEPT, HeaderValue::from_static(accept))
+                .leave_unread();
+            // The token is bought for the upload that follows.
+            match self.send(repository, Access::PullPush, request).await {
+                Ok(reply) if reply.status.as_u16() == 200 => return Ok(true),
+                Ok(reply) if reply.status.as_u16() == 404 => return Ok(false),
+                Ok(_) | Err(RegistryError::Denied { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
+        Ok(false)
     }
 
     /// Brings a blob into a repository: nothing is sent if it is there, or if the registry takes it over from
@@ -178,20 +184,35 @@ impl RegistryClient {
         from: Option<&Repository>,
         content: &(impl Fn() -> Pieces + Send + Sync + Clone + 'static),
     ) -> Result<Pushed, ContentError> {
+        match self.holds_blob(repository, &blob.digest).await? {
+            true => Ok(Pushed::WasThere),
+            false => self.send_blob(repository, blob, from, content).await,
+        }
+    }
+
+    /// Brings a blob into a repository that does not have it, or said so wrongly.
+    ///
+    /// # Errors
+    /// As [`RegistryClient::push_blob`].
+    pub async fn send_blob(
+        &self,
+        repository: &Repository,
+        blob: &Descriptor,
+        from: Option<&Repository>,
+        content: &(impl Fn() -> Pieces + Send + Sync + Clone + 'static),
+    ) -> Result<Pushed, ContentError> {
         let mut begun = 0;
         loop {
-            if self.holds_blob(repository, &blob.digest).await? {
-                return Ok(match begun {
-                    0 => Pushed::WasThere,
-                    _ => Pushed::Sent,
-                });
-            }
             begun += 1;
             match self.push_once(repository, blob, from, content).await {
                 Err(ContentError::Registry(RegistryError::Net(e)))
                     if e.is_retryable() && begun < MAX_UPLOADS =>
                 {
                     tokio::time::sleep(jitter(Duration::from_millis(400) * begun)).await;
+                    // A lost last reply is made up for by asking whether it arrived.
+                    if self.holds_blob(repository, &blob.digest).await? {
+                        return Ok(Pushed::Sent);
+                    }
                 }
                 other => return other,
             }
@@ -205,10 +226,105 @@ impl RegistryClient {
         from: Option<&Repository>,
         content: &(impl Fn() -> Pieces + Send + Sync + Clone + 'static),
     ) -> Result<Pushed, ContentError> {
-        let Some(mut location) = self.begin_upload(repository, &blob.digest, from).await? else {
-            return Ok(Pushed::Mounted);
+        let begun = match self.begin_upload(repository, &blob.digest, from).await? {
+            Some(begun) => begun,
+            None => return Ok(Pushed::Mounted),
         };
+        let refused = match begun {
+            Begun::At(location) => {
+                match self.send_whole(repository, blob, location, content).await? {
+                    done if done.is_success() => {
+                        check_stored(&done, &blob.digest)?;
+                        return Ok(Pushed::Sent);
+                    }
+                    refused => refused,
+                }
+            }
+            Begun::Nowhere(reply) => reply,
+        };
+        // What a registry refuses in one of the ways of the specification it may take in another.
+        let taken = match wants_other_way(&refused) {
+            true => self.send_otherwise(repository, blob, content).await?,
+            false => None,
+        };
+        match taken {
+            Some(done) => {
+                check_stored(&done, &blob.digest)?;
+                Ok(Pushed::Sent)
+            }
+            None if refused.is_success() => {
+                Err(RegistryError::from(refused.bad("a Location header", "none")).into())
+            }
+            None => Err(RegistryError::from(refused.error()).into()),
+        }
+    }
+
+    /// Sends a blob in other ways than POST and PUT: in a chunk, then in the POST itself. `None` if neither works.
+    async fn send_otherwise(
+        &self,
+        repository: &Repository,
+        blob: &Descriptor,
+        content: &(impl Fn() -> Pieces + Send + Sync + Clone + 'static),
+    ) -> Result<Option<Reply>, ContentError> {
+        if let Some(Begun::At(location)) = self.begin_upload(repository, &blob.digest, None).await?
+        {
+            let from = location.clone();
+            let range = format!("0-{}", blob.size.saturating_sub(1));
+            let range = HeaderValue::from_str(&range).expect("digits and a hyphen");
+            let chunk = self
+                .request(Method::PATCH, location)
+                .header(CONTENT_RANGE, range);
+            // One chunk of everything is the last: no least length of a chunk (`OCI-Chunk-Min-Length`) is about it.
+            let went = self.send_content(repository, blob, chunk, content).await?;
+            if went.is_success() {
+                let mut end = match went.header(LOCATION) {
+                    Some(_) => self.upload_location(&from, &went)?,
+                    None => from,
+                };
+                append_digest(&mut end, &blob.digest);
+                let request = self
+                    .request(Method::PUT, end)
+                    .body(Bytes::new())
+                    .retry(RetryPolicy::Never);
+                let done = self.send(repository, Access::PullPush, request).await?;
+                if done.is_success() {
+                    return Ok(Some(done));
+                }
+            }
+        }
+        let mut start = self.url(repository, "blobs/uploads/").await?;
+        append_digest(&mut start, &blob.digest);
+        let request = self.request(Method::POST, start);
+        let done = self
+            .send_content(repository, blob, request, content)
+            .await?;
+        // 202 is a session that nothing was taken into.
+        Ok(matches!(done.status.as_u16(), 200 | 201 | 204).then_some(done))
+    }
+
+    /// Sends a whole blob to where its upload goes.
+    async fn send_whole(
+        &self,
+        repository: &Repository,
+        blob: &Descriptor,
+        mut location: Url,
+        content: &(impl Fn() -> Pieces + Send + Sync + Clone + 'static),
+    ) -> Result<Reply, ContentError> {
         append_digest(&mut location, &blob.digest);
+        // A location elsewhere gets the content, which is public, and no credentials: `send` knows the registry's own
+        // origin.
+        let request = self.request(Method::PUT, location);
+        self.send_content(repository, blob, request, content).await
+    }
+
+    /// Sends a request with a blob's content.
+    async fn send_content(
+        &self,
+        repository: &Repository,
+        blob: &Descriptor,
+        request: Request,
+        content: &(impl Fn() -> Pieces + Send + Sync + Clone + 'static),
+    ) -> Result<Reply, ContentError> {
         // What broke the content is told by it, not by the connection that was broken for it.
         let fault: Arc<Mutex<Option<ContentError>>> = Arc::default();
         let (open, told) = (content.clone(), Arc::clone(&fault));
@@ -224,8 +340,7 @@ impl RegistryClient {
                 })
                 .boxed()
         });
-        let request = self
-            .request(Method::PUT, location)
+        let request = request
             .header(
                 CONTENT_TYPE,
                 HeaderValue::from_static("application/octet-stream"),
@@ -237,12 +352,7 @@ impl RegistryClient {
         if let Some(error) = fault.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(error);
         }
-        let done = done?;
-        if !done.is_success() {
-            return Err(RegistryError::from(done.error()).into());
-        }
-        check_stored(&done, &blob.digest)?;
-        Ok(Pushed::Sent)
+        Ok(done?)
     }
 
     /// Opens an upload and returns where it goes; `None` if the registry took the blob over from `from`.
@@ -251,7 +361,7 @@ impl RegistryClient {
         repository: &Repository,
         digest: &Digest,
         from: Option<&Repository>,
-    ) -> Result<Option<Url>, RegistryError> {
+    ) -> Result<Option<Begun>, RegistryError> {
         let plain = self.url(repository, "blobs/uploads/").await?;
         if let Some(from) = from.filter(|from| from.host() == repository.host()) {
             let mut start = plain.clone();
@@ -266,8 +376,8 @@ impl RegistryClient {
                     check_stored(&reply, digest)?;
                     return Ok(None);
                 }
-                Ok(reply) if reply.status.as_u16() == 202 => {
-                    return Ok(Some(self.follow("upload location", &start, &reply)?));
+                Ok(reply) if reply.status.as_u16() == 202 && reply.header(LOCATION).is_some() => {
+                    return Ok(Some(Begun::At(self.upload_location(&start, &reply)?)));
                 }
                 // A registry that knows no mounting, or does not let us read there: the plain way.
                 Ok(_) | Err(RegistryError::Denied { .. }) => {}
@@ -279,11 +389,53 @@ impl RegistryClient {
             .request(Method::POST, plain.clone())
             .retry(RetryPolicy::SafeToRepeat(Default::default()));
         let begun = self.send(repository, Access::PullPush, request).await?;
-        if begun.status.as_u16() != 202 {
+        if !begun.is_success() {
             return Err(begun.error().into());
         }
-        Ok(Some(self.follow("upload location", &plain, &begun)?))
+        Ok(Some(match begun.header(LOCATION) {
+            Some(_) => Begun::At(self.upload_location(&plain, &begun)?),
+            None => Begun::Nowhere(begun),
+        }))
     }
+
+    /// Returns where an upload goes on.
+    fn upload_location(&self, from: &Url, reply: &Reply) -> Result<Url, RegistryError> {
+        let named = reply.header(LOCATION).and_then(|to| from.join(to).ok());
+        match named.and_then(|to| same_host_over_tls(from, to)) {
+            Some(location) => Ok(location),
+            None => self.follow("upload location", from, reply),
+        }
+    }
+}
+
+/// Corrects a location on the very host that was asked: registries behind a proxy that ends TLS take themselves for
+/// plain HTTP. `None` for every other one.
+fn same_host_over_tls(from: &Url, mut to: Url) -> Option<Url> {
+    let is_downgrade = from.scheme() == "https" && to.scheme() == "http";
+    let is_port_of_it = to.port().is_none() || to.port() == from.port();
+    if !(is_downgrade && to.host() == from.host() && is_port_of_it) {
+        return None;
+    }
+    to.set_scheme("https").ok()?;
+    to.set_port(from.port()).ok()?;
+    Some(to)
+}
+
+/// What an upload begins with.
+enum Begun {
+    /// It goes on there.
+    At(Url),
+    /// The answer says that it has begun, and not where.
+    Nowhere(Reply),
+}
+
+/// Returns whether an answer refuses the way of an upload, and not the blob, its sender or its time.
+fn wants_other_way(refused: &Reply) -> bool {
+    refused.is_success()
+        || matches!(
+            refused.status.as_u16(),
+            400 | 404..=406 | 411 | 413 | 415 | 416 | 501
+        )
 }
 
 /// Reads an open file piece by piece; size and digest must be as described, or the last item is an error.
@@ -400,6 +552,45 @@ mod tests {
             }
             (passed, None)
         })
+    }
+
+    #[test]
+    fn an_upload_stays_on_the_host_that_was_asked_over_tls() {
+        let location = |from: &str, to: &str| {
+            let location = same_host_over_tls(&from.parse().unwrap(), to.parse().unwrap());
+            location.map(|location| location.to_string())
+        };
+        for (from, to, corrected) in [
+            (
+                "https://r.test/v2/",
+                "http://r.test/u?a=b",
+                "https://r.test/u?a=b",
+            ),
+            (
+                "https://r.test:8443/v2/",
+                "http://r.test/u",
+                "https://r.test:8443/u",
+            ),
+            (
+                "https://r.test:8443/v2/",
+                "http://r.test:8443/u",
+                "https://r.test:8443/u",
+            ),
+        ] {
+            assert_eq!(
+                location(from, to).as_deref(),
+                Some(corrected),
+                "{from} {to}"
+            );
+        }
+        for (from, to) in [
+            ("https://r.test/v2/", "http://cdn.test/u"),
+            ("https://r.test/v2/", "http://r.test:5000/u"),
+            ("https://r.test/v2/", "https://r.test/u"),
+            ("http://r.test/v2/", "http://r.test/u"),
+        ] {
+            assert_eq!(location(from, to), None, "{from} {to}");
+        }
     }
 
     #[test]

@@ -37,6 +37,7 @@ impl RegistryClient {
         let started = Instant::now();
         let mut outcome = Unlisted::NothingThere;
         let mut writes = 0;
+        let mut conditional = true;
         while started.elapsed() <= self.options().fallback_deadline {
             let mut seen = self.look(subject).await?;
             let Some(index) = seen.digest else {
@@ -55,15 +56,20 @@ impl RegistryClient {
                         outcome = Unlisted::IndexDeleted;
                         continue;
                     }
-                    Err(RegistryError::DeletionDisabled { .. }) => {}
+                    // Who may not delete may be allowed to write.
+                    Err(RegistryError::DeletionDisabled { .. } | RegistryError::Denied { .. }) => {}
                     Err(error) => return Err(error),
                 }
             }
-            let reply = self.write(subject, &seen, true).await?;
+            let reply = self.write(subject, &seen, conditional).await?;
             match reply.status.as_u16() {
                 200..=299 => outcome = Unlisted::Rewritten,
-                // Somebody was faster; what they wrote is looked at.
-                412 => tokio::time::sleep(jitter(Duration::from_millis(120))).await,
+                // Somebody was faster; what they wrote is looked at. If nobody was, the registry means something else
+                // by it.
+                412 if conditional => {
+                    tokio::time::sleep(jitter(Duration::from_millis(120))).await;
+                    conditional = self.look(subject).await?.digest != seen.digest;
+                }
                 _ => return Err(reply.error().into()),
             }
         }

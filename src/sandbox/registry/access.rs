@@ -13,6 +13,8 @@ use super::{AccessMode, Account, SandboxRegistry, lock};
 
 /// Tokens kept at a time; expired ones go first, then all.
 const MAX_TOKENS: usize = 10_000;
+/// The token that a registry sells to everybody, where that is its manner.
+const EVERYBODY: &str = "token-for-everybody";
 
 /// Tokens sold and not expired.
 #[derive(Debug, Default)]
@@ -45,6 +47,14 @@ impl SandboxRegistry {
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default();
         let challenge = match &self.mode.access {
+            AccessMode::Open if self.token_manner().is_some() => {
+                if sent == format!("Bearer {EVERYBODY}") {
+                    return None;
+                }
+                let host = headers.get(header::HOST).and_then(|v| v.to_str().ok());
+                let host = host.unwrap_or("127.0.0.1");
+                format!("Bearer realm=\"http://{host}/token\",service=\"sandbox\"")
+            }
             AccessMode::Open => return None,
             AccessMode::Basic(account) => {
                 if sent == basic(account) {
@@ -106,6 +116,11 @@ impl SandboxRegistry {
         headers: &HeaderMap,
         body: &[u8],
     ) -> Response {
+        if let Some(members) = self.token_manner() {
+            let token = format!("\"{EVERYBODY}\"");
+            let answer = format!("{{{}}}", members.replace("TOKEN", &token));
+            return ([(header::CONTENT_TYPE, "application/json")], answer).into_response();
+        }
         let AccessMode::Bearer {
             account,
             refresh_token,

@@ -3,6 +3,7 @@
 mod blobs;
 mod lists;
 mod manifests;
+mod manners;
 mod table;
 
 use axum::body::{Body, Bytes, to_bytes};
@@ -20,6 +21,7 @@ const MAX_MANIFEST: usize = 4 * 1024 * 1024;
 
 const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
+const OCI_CHUNK_MIN_LENGTH: HeaderName = HeaderName::from_static("oci-chunk-min-length");
 const OCI_FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
 
 /// Makes an error of the distribution-spec.
@@ -225,6 +227,9 @@ impl SandboxRegistry {
             return refuse(StatusCode::PAYLOAD_TOO_LARGE, "SIZE_INVALID", &message);
         };
         let headers = &parts.headers;
+        if let Some(response) = self.in_its_manner(handler, headers, &body) {
+            return response;
+        }
         let outcome = match (handler, endpoint) {
             (Handler::Root, _) => Ok(axum::Json(serde_json::json!({})).into_response()),
             (Handler::TokenSale | Handler::TokenGrant, _) => {
@@ -260,7 +265,7 @@ impl SandboxRegistry {
             // The referrers of a registry that is of the time before them.
             _ => Ok(StatusCode::NOT_FOUND.into_response()),
         };
-        outcome.unwrap_or_else(|e| {
+        let mut response = outcome.unwrap_or_else(|e| {
             let full = e.kind() == std::io::ErrorKind::StorageFull;
             let status = if full {
                 StatusCode::INSUFFICIENT_STORAGE
@@ -268,7 +273,9 @@ impl SandboxRegistry {
                 StatusCode::INTERNAL_SERVER_ERROR
             };
             refuse(status, "UNKNOWN", &e.to_string())
-        })
+        });
+        self.with_manners(&mut response, headers);
+        response
     }
 }
 

@@ -81,6 +81,18 @@ impl SandboxRegistry {
         headers: &HeaderMap,
         body: &[u8],
     ) -> std::io::Result<Response> {
+        if let Some(least) = self.chunk_minimum() {
+            // A second chunk shows that the first was not the last.
+            let before = lock(&self.store).append(name, id, &[])?;
+            if before.is_some_and(|before| before > 0 && before < least) {
+                let short = "a chunk but the last is too short";
+                return Ok(refuse(
+                    StatusCode::RANGE_NOT_SATISFIABLE,
+                    "SIZE_INVALID",
+                    short,
+                ));
+            }
+        }
         let length = lock(&self.store).append(name, id, body)?;
         Ok(match length {
             Some(length) => self.accepted(name, id, length, headers),

@@ -24,6 +24,13 @@ impl SandboxRegistry {
             let referrers = &store.repository(name).referrers;
             referrers.get(&digest).cloned().unwrap_or_default()
         };
+        if let Some(lateness) = self.lateness() {
+            let mut lists = lock(&self.lists);
+            *lists = lists.saturating_add(1);
+            if *lists <= lateness {
+                listed.pop();
+            }
+        }
         listed.retain(|d| filter.is_none_or(|wanted| d.artifact_type.as_ref() == Some(wanted)));
         let start = parameter(query, "start")
             .and_then(|s| s.parse().ok())

@@ -93,6 +93,9 @@ impl SandboxRegistry {
                 "the tag has changed",
             ));
         }
+        if subject.is_some() {
+            *lock(&self.lists) = 0;
+        }
         let mut response = StatusCode::CREATED.into_response();
         set(
             &mut response,
