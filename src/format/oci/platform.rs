@@ -195,7 +195,9 @@ impl PlatformFilter {
                     let found = Normal::of(platform);
                     let is_of_family = found.architecture == wanted.architecture;
                     let is_wanting = !has_own || is_of_family && !has_spelled;
+                    let is_open = platform.variant.as_deref().unwrap_or_default().is_empty();
                     is_wanting && found.stands_in_for(&wanted)
+                        || !has_spelled && is_open && self.has_spelled_name(entry)
                 }
             };
             if is_taken {

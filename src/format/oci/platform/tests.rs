@@ -102,7 +102,9 @@ linux/arm/v7: linux/arm/v7* linux/arm/v6 linux/arm/v5
 linux/arm/v7: linux/arm* linux/arm/v6* linux/arm/v8 linux/arm64
 linux/arm/v7: linux/armel* linux/arm/v5* linux/arm/v8
 linux/arm/v6: linux/arm/v7 linux/arm/v5*
-linux/arm/v6: linux/arm linux/armhf
+linux/arm/v6: linux/arm* linux/armhf
+linux/arm/v5: linux/arm/v7 linux/arm*
+linux/arm/v5: linux/arm/v5* linux/arm
 linux/amd64: linux/386* linux/arm64
 linux/amd64: linux/amd64* linux/386
 linux/amd64/v3: linux/amd64* linux/amd64/v2* linux/amd64/v4 linux/386*
