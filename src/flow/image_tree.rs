@@ -3,8 +3,6 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use futures_util::{StreamExt as _, stream};
-
 use crate::crypto::Digest;
 use crate::flow::discover::Budget;
 use crate::flow::store::{ImageStore, StoreError, StoredManifest};
@@ -17,8 +15,6 @@ const MAX_CHILDREN: usize = 10_000;
 const MAX_DEPTH: usize = 8;
 /// Bytes of indexes under one index. An entry has about 300, so ten thousand take 3 MiB.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
-/// Indexes that are fetched at a time. What one holds in memory is many times its bytes.
-const AT_ONCE: usize = 2;
 
 /// An image that an index lists.
 #[derive(Debug, Clone)]
@@ -58,21 +54,16 @@ pub async fn children(
             return Ok(tree.found);
         }
         let mut next = Vec::new();
-        let fetched = level.iter().map(|descriptor| async move {
-            let _permit = budget.take(descriptor.size).await;
-            let fetched = store.child(descriptor).await?;
-            Ok::<_, StoreError>((descriptor, fetched.document))
-        });
-        let mut fetched = stream::iter(fetched).buffered(AT_ONCE);
-        while let Some(fetched) = fetched.next().await {
-            let (descriptor, document) = fetched?;
+        // One after the other: what one holds in memory is many times its bytes.
+        for descriptor in &level {
             spent = spent.saturating_add(descriptor.size);
             if spent > MAX_BYTES {
                 return too_many("bytes of indexes in an index", MAX_BYTES as usize);
             }
-            next.extend(tree.list(descriptor.digest, &document)?);
+            let _permit = budget.take(descriptor.size).await;
+            let fetched = store.child(descriptor).await?;
+            next.extend(tree.list(descriptor.digest, &fetched.document)?);
         }
-        drop(fetched);
         level = next;
     }
     match level.is_empty() {

@@ -137,7 +137,7 @@ fn no_image_in_a_folder_is_passed_over_for_what_its_entry_says() {
         json!(null),
         json!({}),
         json!({ name: "latest" }),
-        json!({ name: image["annotations"][name] }),
+        json!({ name: "latest", "dev.sigstore.cosign/signature": "x" }),
         json!({ name: tag }),
         json!({ name: digest.replace(':', "-") }),
         json!({ "kind": "dev.cosignproject.cosign/sigs" }),

@@ -365,3 +365,54 @@ fn an_index_that_two_readers_read_differently_is_refused() {
     let run = run.arg(format!("{}:all", image.repository));
     run.args(world.expecting()).run().says("ignore case");
 }
+
+#[test]
+fn indexes_in_an_index_are_bounded_in_bytes() {
+    let world = World::new();
+    let registry = world.sandbox.registry();
+    let inner: Vec<Descriptor> = (0..20)
+        .map(|n| {
+            let text = json!({
+                "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [],
+                "annotations": { "filled": format!("{n}{}", "x".repeat(3_500_000)) },
+            })
+            .to_string();
+            let descriptor = Descriptor::of(OCI_INDEX, text.as_bytes());
+            registry
+                .put_manifest(REPOSITORY, None, OCI_INDEX, text)
+                .unwrap();
+            descriptor
+        })
+        .collect();
+    let image = world.image("v1");
+    let index = |inner: &[Descriptor]| {
+        let text = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": inner });
+        registry
+            .put_manifest(REPOSITORY, Some("filled"), OCI_INDEX, text.to_string())
+            .unwrap();
+        format!("{}:filled", image.repository)
+    };
+    for flags in ["verify --recursive", "verify --platform linux/amd64"] {
+        let run = world.keyless(flags).args(["--output", "json"]);
+        let run = run.arg(index(&inner)).args(world.expecting()).run();
+        let error = run.exits(42).json()["images"][0]["error"].clone();
+        assert_eq!(error["code"], "registry-too-many");
+        assert!(
+            error["message"]
+                .as_str()
+                .unwrap()
+                .contains("bytes of indexes")
+        );
+    }
+    for command in [
+        "sign --recursive --output json",
+        "attest --recursive --type custom --predicate p.json --output json",
+    ] {
+        world.write("p.json", "{}");
+        let run = world.keyless(command).arg(index(&inner)).run();
+        run.fails(42, "registry-too-many");
+    }
+    // What is within the bound is looked into.
+    let run = world.keyless("sign --recursive").arg(index(&inner[..2]));
+    run.run().exits(0);
+}
