@@ -37,7 +37,6 @@ mod verify_blob_attestation;
 mod version;
 
 use std::ffi::OsString;
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -218,10 +217,9 @@ pub(crate) fn run_async<F: Future>(future: F) -> F::Output {
 fn judge_rego(arguments: impl Iterator<Item = OsString>) -> Exit {
     let arguments = arguments.map(|argument| argument.to_string_lossy().into_owned());
     let answer = rego::answer(arguments);
-    let written = answer.and_then(|answer| std::io::stdout().write_all(&answer).ok());
-    match written {
-        Some(()) => Exit::Accepted,
-        None => Exit::Internal,
+    match answer.is_some_and(|answer| output::answer(&answer)) {
+        true => Exit::Accepted,
+        false => Exit::Internal,
     }
 }
 
