@@ -7,7 +7,7 @@ use super::registry_arguments::RegistryArguments;
 use super::{Context, fail, fail_with, finish, note_exit, run_async};
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::download::{DownloadRequest, Wanted, download};
-use crate::flow::image_tree::PlatformFilter;
+use crate::format::oci::PlatformFilter;
 use crate::format::predicate::type_uri;
 use crate::net::HttpClient;
 use crate::output::attached::{NOTICE, downloads};

@@ -37,14 +37,15 @@ mod verify_blob;
 mod verify_blob_attestation;
 mod version;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::diagnostic::{Diagnostic, Exit};
-use crate::flow::Event;
 use crate::flow::survey::Problem;
+use crate::flow::{Event, rego};
 use crate::output::{self, Format, Output, Warnings};
 
 /// Sign and verify container images and files with an identity instead of a key.
@@ -213,8 +214,25 @@ pub(crate) fn run_async<F: Future>(future: F) -> F::Output {
     result
 }
 
+/// Judges a policy for the process that started this one.
+fn judge_rego(arguments: impl Iterator<Item = OsString>) -> Exit {
+    let arguments = arguments.map(|argument| argument.to_string_lossy().into_owned());
+    let answer = rego::answer(arguments);
+    match answer.is_some_and(|answer| output::answer(&answer)) {
+        true => Exit::Accepted,
+        false => Exit::Internal,
+    }
+}
+
 /// Runs the program; returns its exit code.
 pub fn main() -> Exit {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments
+        .next()
+        .is_some_and(|first| first == rego::ARGUMENT)
+    {
+        return judge_rego(arguments);
+    }
     let mut command = Cli::command();
     let parsed = command.try_get_matches_from_mut(std::env::args_os());
     let parsed = parsed.and_then(|matches| {

@@ -3,8 +3,8 @@
 use clap::Args;
 
 use super::arguments::{Typed, UsageError};
-use crate::flow::image_tree::PlatformFilter;
 use crate::flow::verify_image::Scope;
+use crate::format::oci::PlatformFilter;
 
 /// Index and children.
 #[derive(Debug, Args)]

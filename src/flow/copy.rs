@@ -1,9 +1,9 @@
 //! `keyless copy`: an image with everything attached, from one registry to another.
 
 use crate::flow::event::{Event, Reporter};
-use crate::flow::image_tree::PlatformFilter;
 use crate::flow::push::{Done, PushError, Selection, push};
 use crate::flow::survey::{Extent, Held, Origin, Survey, choose, survey};
+use crate::format::oci::PlatformFilter;
 use crate::net::registry::{ImageReference, RegistryClient, Target};
 
 /// What is copied, and where.

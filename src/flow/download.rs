@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 
 use crate::crypto::{Digest, pem};
 use crate::diagnostic::{Diagnostic, Exit};
-use crate::flow::image_tree::PlatformFilter;
 use crate::flow::survey::{Attached, AttachedKind, Extent, NotOne, Origin, Survey, choose, survey};
 use crate::format::bundle::{Bundle, Content};
 use crate::format::legacy::StoredEnvelope;
@@ -15,6 +14,7 @@ use crate::format::legacy::layer::{
 };
 use crate::format::legacy::simple_signing::{SIMPLE_SIGNING_LEN, SIMPLE_SIGNING_TYPE};
 use crate::format::limits::CHAIN_CERTIFICATES;
+use crate::format::oci::PlatformFilter;
 use crate::format::oci::{Descriptor, Document};
 use crate::format::protojson::encode_base64;
 use crate::format::statement::{COSIGN_SIGN_V1, Statement};

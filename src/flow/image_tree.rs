@@ -1,85 +1,20 @@
 //! An index and the images that it lists.
 
-use std::fmt;
-use std::str::FromStr;
-
-use futures_util::future::try_join_all;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use crate::crypto::Digest;
 use crate::flow::discover::Budget;
 use crate::flow::store::{ImageStore, StoreError, StoredManifest};
-use crate::format::oci::{Descriptor, Document, Platform};
+use crate::format::oci::{Descriptor, Document, Platform, PlatformFilter};
 use crate::net::registry::RegistryError;
 
 /// Images under one index; as many as an index may list.
 const MAX_CHILDREN: usize = 10_000;
 /// Indexes in indexes. Real ones have one level.
 const MAX_DEPTH: usize = 8;
-
-/// A platform as a person asks for it: `os/architecture`, or with a variant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlatformFilter(Platform);
-
-/// A platform that cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("platform {found:?} is not OS/ARCHITECTURE, such as linux/amd64 or linux/arm64/v8")]
-pub struct PlatformError {
-    /// As given.
-    pub found: String,
-}
-
-impl FromStr for PlatformFilter {
-    type Err = PlatformError;
-
-    fn from_str(text: &str) -> Result<Self, PlatformError> {
-        let parts: Vec<&str> = text.split('/').collect();
-        let is_name = |part: &&str| {
-            !part.is_empty()
-                && part.len() <= 64
-                && part
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
-        };
-        let platform = match parts.as_slice() {
-            [os, architecture] => (os, architecture, None),
-            [os, architecture, variant] => (os, architecture, Some((*variant).to_owned())),
-            _ => {
-                return Err(PlatformError {
-                    found: text.to_owned(),
-                });
-            }
-        };
-        if !parts.iter().all(is_name) {
-            return Err(PlatformError {
-                found: text.to_owned(),
-            });
-        }
-        let (os, architecture, variant) = platform;
-        Ok(PlatformFilter(Platform {
-            architecture: (*architecture).to_owned(),
-            os: (*os).to_owned(),
-            variant,
-        }))
-    }
-}
-
-impl PlatformFilter {
-    /// Returns whether an image of this platform is asked for. Without a variant any is.
-    pub fn matches(&self, platform: Option<&Platform>) -> bool {
-        let wanted = &self.0;
-        platform.is_some_and(|found| {
-            found.os == wanted.os
-                && found.architecture == wanted.architecture
-                && (wanted.variant.is_none() || found.variant == wanted.variant)
-        })
-    }
-}
-
-impl fmt::Display for PlatformFilter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+/// Bytes of indexes under one index. An entry has about 300, so ten thousand take 3 MiB.
+const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 /// An image that an index lists.
 #[derive(Debug, Clone)]
@@ -90,89 +25,106 @@ pub struct Child {
     pub descriptor: Descriptor,
     /// Platform, as the index says.
     pub platform: Option<Platform>,
+    /// Which of the platforms that were asked for it may be pulled for: their places in the list.
+    pub taken_for: Vec<usize>,
 }
 
 /// Lists everything under an index, indexes in it before what they list; each digest once. Nothing of an image
 /// that is no index. Only indexes are fetched: what an index says of an image is bound by its own digest.
+///
+/// For each platform it is told which of the images somebody may be given who pulls for it.
 ///
 /// # Errors
 /// [`StoreError`].
 pub async fn children(
     store: &ImageStore<'_>,
     root: &StoredManifest,
+    platforms: &[PlatformFilter],
     budget: &Budget,
 ) -> Result<Vec<Child>, StoreError> {
-    let mut found: Vec<Child> = Vec::new();
-    let mut level = vec![(root.descriptor.digest, root.document.clone())];
-    for _ in 0..=MAX_DEPTH {
-        let mut indexes: Vec<Descriptor> = Vec::new();
-        for (parent, document) in level {
-            let Document::Index(index) = document else {
-                continue;
-            };
-            for descriptor in index.manifests {
-                let digest = descriptor.digest;
-                let is_known = digest == root.descriptor.digest
-                    || found.iter().any(|child| child.descriptor.digest == digest);
-                if is_known {
-                    continue;
-                }
-                if found.len() == MAX_CHILDREN {
-                    return Err(StoreError::Registry(RegistryError::TooMany {
-                        what: "children of an index",
-                        limit: MAX_CHILDREN,
-                    }));
-                }
-                if descriptor.is_index() {
-                    indexes.push(descriptor.clone());
-                }
-                found.push(Child {
-                    index: parent,
-                    descriptor: descriptor.bare(),
-                    platform: descriptor.platform,
-                });
+    let mut tree = Tree {
+        platforms,
+        known: HashMap::from([(root.descriptor.digest, None)]),
+        found: Vec::new(),
+    };
+    let mut level = tree.list(root.descriptor.digest, &root.document)?;
+    let mut spent: u64 = 0;
+    for _ in 0..MAX_DEPTH {
+        if level.is_empty() {
+            return Ok(tree.found);
+        }
+        let mut next = Vec::new();
+        // One after the other: what one holds in memory is many times its bytes.
+        for descriptor in &level {
+            spent = spent.saturating_add(descriptor.size);
+            if spent > MAX_BYTES {
+                return too_many("bytes of indexes in an index", MAX_BYTES as usize);
             }
-        }
-        if indexes.is_empty() {
-            return Ok(found);
-        }
-        let fetched = indexes.iter().map(|descriptor| async move {
             let _permit = budget.take(descriptor.size).await;
             let fetched = store.child(descriptor).await?;
-            Ok::<_, StoreError>((descriptor.digest, fetched.document))
-        });
-        level = try_join_all(fetched).await?;
+            next.extend(tree.list(descriptor.digest, &fetched.document)?);
+        }
+        level = next;
     }
-    Err(StoreError::Registry(RegistryError::TooMany {
-        what: "indexes in indexes",
-        limit: MAX_DEPTH,
-    }))
+    match level.is_empty() {
+        true => Ok(tree.found),
+        false => too_many("indexes in indexes", MAX_DEPTH),
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn too_many<T>(what: &'static str, limit: usize) -> Result<T, StoreError> {
+    Err(StoreError::Registry(RegistryError::TooMany { what, limit }))
+}
 
-    #[test]
-    fn platforms_are_read_and_matched() {
-        let of = |text: &str| text.parse::<PlatformFilter>();
-        let platform = |os: &str, architecture: &str, variant: Option<&str>| Platform {
-            architecture: architecture.to_owned(),
-            os: os.to_owned(),
-            variant: variant.map(str::to_owned),
+/// What is found of a tree.
+struct Tree<'a> {
+    platforms: &'a [PlatformFilter],
+    /// Digests that were met, with their places in `found`; the root has none.
+    known: HashMap<Digest, Option<usize>>,
+    found: Vec<Child>,
+}
+
+impl Tree<'_> {
+    /// Takes in what an index lists, and returns the indexes among it that are new.
+    fn list(&mut self, parent: Digest, document: &Document) -> Result<Vec<Descriptor>, StoreError> {
+        let Document::Index(index) = document else {
+            return Ok(Vec::new());
         };
-        let arm = of("linux/arm64").unwrap();
-        assert!(arm.matches(Some(&platform("linux", "arm64", None))));
-        assert!(arm.matches(Some(&platform("linux", "arm64", Some("v8")))));
-        assert!(!arm.matches(Some(&platform("linux", "amd64", None))));
-        assert!(!arm.matches(Some(&platform("windows", "arm64", None))));
-        assert!(!arm.matches(None));
-        let v8 = of("linux/arm64/v8").unwrap();
-        assert!(v8.matches(Some(&platform("linux", "arm64", Some("v8")))));
-        assert!(!v8.matches(Some(&platform("linux", "arm64", None))));
-        assert_eq!(v8.to_string(), "linux/arm64/v8");
-        for bad in ["", "linux", "linux/", "/amd64", "a/b/c/d", "linux/amd 64"] {
-            assert!(of(bad).is_err(), "{bad}");
+        let mut taken_for = vec![Vec::new(); index.manifests.len()];
+        for (wanted, platform) in self.platforms.iter().enumerate() {
+            for place in platform.taken(&index.manifests) {
+                taken_for[place].push(wanted);
+            }
         }
+        let mut indexes = Vec::new();
+        for (descriptor, taken_for) in index.manifests.iter().zip(taken_for) {
+            let place = self.found.len();
+            match self.known.entry(descriptor.digest) {
+                Entry::Vacant(vacant) => drop(vacant.insert(Some(place))),
+                Entry::Occupied(known) => {
+                    // Listed again, perhaps for another platform.
+                    let known = known.get().and_then(|place| self.found.get_mut(place));
+                    if let Some(known) = known {
+                        known.taken_for.extend(taken_for);
+                        known.taken_for.sort_unstable();
+                        known.taken_for.dedup();
+                    }
+                    continue;
+                }
+            }
+            if place == MAX_CHILDREN {
+                return too_many("children of an index", MAX_CHILDREN);
+            }
+            if descriptor.is_index() {
+                indexes.push(descriptor.bare());
+            }
+            self.found.push(Child {
+                index: parent,
+                descriptor: descriptor.bare(),
+                platform: descriptor.platform.clone(),
+                taken_for,
+            });
+        }
+        Ok(indexes)
     }
 }

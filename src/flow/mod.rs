@@ -23,6 +23,7 @@ pub mod policy;
 pub mod policy_init;
 pub mod publish;
 pub mod push;
+pub mod rego;
 pub mod rules;
 pub mod save;
 pub mod sign;

@@ -1,12 +1,14 @@
 //! Where a trust policy comes from: a file that was named.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Exit};
+use crate::flow::rego::ConfinedPolicy;
 use crate::format::limits;
 use crate::host::files::{FileError, read_bounded};
 use crate::verify::policy_file::{Fault, PolicyFile, PolicyFileError};
-use crate::verify::rego::{RegoError, RegoPolicy};
+use crate::verify::rego::{RegoError, StatementPolicy};
 
 /// Why there is no policy.
 #[derive(Debug, thiserror::Error)]
@@ -78,12 +80,12 @@ pub fn read_policy(path: &Path) -> Result<PolicyFile, PolicyError> {
 ///
 /// # Errors
 /// [`PolicyError`].
-pub fn read_rego(path: &Path) -> Result<RegoPolicy, PolicyError> {
+pub fn read_rego(path: &Path) -> Result<Arc<dyn StatementPolicy>, PolicyError> {
     let bytes = read_bounded(path, limits::REGO_LEN as u64)?;
     let name = path.display().to_string();
     let text = std::str::from_utf8(&bytes).map_err(|_| RegoError::Malformed {
         name: name.clone(),
         cause: "it is not UTF-8".to_owned(),
     })?;
-    Ok(RegoPolicy::parse(&name, text)?)
+    Ok(ConfinedPolicy::read(&name, text)?)
 }

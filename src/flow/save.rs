@@ -12,9 +12,9 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::flow::copy::{WHOLE, resolve};
 use crate::flow::event::{Event, Reporter};
-use crate::flow::image_tree::PlatformFilter;
 use crate::flow::push::{Done, PushError};
 use crate::flow::survey::{Node, Origin, Place, Survey, survey};
+use crate::format::oci::PlatformFilter;
 use crate::format::oci::{Descriptor, Document, LayoutKind, LegacyTag, named};
 use crate::host::image_layout::LayoutWriter;
 use crate::net::registry::{ImageReference, RegistryClient, Target};

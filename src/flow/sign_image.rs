@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use futures_util::future::try_join_all;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::diagnostic::{Diagnostic, Exit};
@@ -20,6 +19,9 @@ use crate::host::files::OutputFile;
 use crate::net::HttpClient;
 use crate::net::registry::{Attached, DigestReference, ImageReference, RegistryClient, Target};
 use crate::verify::ExpectedContent;
+
+/// Images of one index that are looked up at a time.
+const CHILDREN_AT_ONCE: usize = 32;
 
 /// What `keyless sign` is asked to do.
 #[derive(Debug)]
@@ -278,7 +280,7 @@ async fn resolve(
     }];
     if recursive {
         let store = ImageStore::registry(registry, &image);
-        let children = image_tree::children(&store, &fetched.into(), budget).await?;
+        let children = image_tree::children(&store, &fetched.into(), &[], budget).await?;
         // What is signed must be there: an index may list what nobody has pushed.
         let checked = children.into_iter().map(|child| {
             let store = &store;
@@ -288,7 +290,8 @@ async fn resolve(
                 Ok::<_, StoreError>(child.descriptor)
             }
         });
-        for descriptor in try_join_all(checked).await? {
+        let mut checked = stream::iter(checked).buffered(CHILDREN_AT_ONCE);
+        while let Some(descriptor) = checked.try_next().await? {
             let image = DigestReference::new(image.repository().clone(), descriptor.digest);
             images.push(PinnedImage {
                 given: image.to_string(),

@@ -37,7 +37,7 @@ const CONCURRENCY: usize = 16;
 /// Manifests in one survey: ten of the largest indexes.
 const MAX_MANIFESTS: usize = 10_000;
 /// Bytes of manifests in one survey; real ones have about 1 KiB.
-const MAX_BYTES: u64 = 128 * 1024 * 1024;
+const MAX_BYTES: u64 = 64 * 1024 * 1024;
 /// How deep indexes lie in indexes, and referrers refer to referrers.
 const MAX_DEPTH: usize = 8;
 

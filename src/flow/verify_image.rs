@@ -1,8 +1,8 @@
 //! `keyless verify`: who has signed these images.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use futures_util::future::join_all;
 use futures_util::{StreamExt as _, stream};
 
 use crate::crypto::Digest;
@@ -12,14 +12,15 @@ use crate::flow::discover::{
     discover_wanted,
 };
 use crate::flow::event::{Event, Reporter, Stage};
-use crate::flow::image_tree::{self, PlatformFilter};
+use crate::flow::image_tree;
 use crate::flow::rules::{
     Judged, MetBy, OtherRule, Reason, RuleError, RuleJudgement, RuleVerdict, Summary, Unmet, judge,
 };
 use crate::flow::store::{ImageStore, PlacedImage, StoreError, StoredManifest};
+use crate::flow::survey::NotOne;
 use crate::format::bundle::KeyMaterial;
 use crate::format::certificate_identity::CertificateIdentity;
-use crate::format::oci::{Document, LegacyTag, Platform};
+use crate::format::oci::{Document, LegacyTag, Platform, PlatformFilter};
 use crate::host::image_layout::{ImageLayout, LayoutError};
 use crate::net::registry::{DigestReference, ImageReference, RegistryClient, RegistryError};
 use crate::trust::TrustedRoot;
@@ -27,6 +28,10 @@ use crate::verify::policy_file::{Expectation, NoRule, Required};
 use crate::verify::{
     Artifact, ExpectedContent, Explanation, VerifiedBundle, Verifier, VerifyError,
 };
+
+/// Images of one index that are judged at a time. Each asks for several lists at once; a registry that is asked for
+/// ten thousand at once answers none of them in time.
+const MEMBERS_AT_ONCE: usize = 16;
 
 /// What one image's verdict is.
 #[derive(Debug)]
@@ -56,8 +61,19 @@ pub struct Listing {
     pub index: Digest,
     /// The image's platform, as the index says.
     pub platform: Option<Platform>,
+    /// The platforms that were asked for and that it may be pulled for.
+    pub taken_for: Vec<TakenFor>,
     /// The index is accepted, the image has no signature that is, and that was asked to be enough.
     pub is_enough: bool,
+}
+
+/// A platform that was asked for, and that an image of an index may be pulled for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenFor {
+    /// As asked for.
+    pub wanted: String,
+    /// How many images of the index may be pulled for it. Which one is, depends on what pulls, so all are judged.
+    pub images: usize,
 }
 
 /// A signature that holds.
@@ -130,35 +146,7 @@ pub enum ImageError {
     Rule(#[from] Box<RuleError>),
     /// It has no image of a platform that was asked for.
     #[error("{0}")]
-    Platform(#[from] NoPlatform),
-}
-
-/// An image has nothing of a platform that was asked for.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no image of platform {wanted}")]
-pub struct NoPlatform {
-    /// The platform asked for.
-    pub wanted: String,
-    /// What the index lists; empty for an image that is no index.
-    pub found: Vec<String>,
-}
-
-impl Diagnostic for NoPlatform {
-    fn code(&self) -> &'static str {
-        "platform-missing"
-    }
-
-    fn exit(&self) -> Exit {
-        Exit::NoSuchImage
-    }
-
-    fn details(&self) -> Vec<(&'static str, String)> {
-        let found = match self.found.as_slice() {
-            [] => "one image, and no index of several".to_owned(),
-            found => found.join(", "),
-        };
-        vec![("found", found)]
-    }
+    Platform(#[from] NotOne),
 }
 
 impl ImageError {
@@ -283,7 +271,7 @@ pub async fn verify_images(
     verdicts.into_iter().flatten().collect()
 }
 
-/// Judges the images of a layout on disk. A layout's own names for them are nobody's word, so no rule of a
+/// Judges every image that a tool may take out of a layout on disk; what cannot be judged is told as such. A layout's own names for them are nobody's word, so no rule of a
 /// policy file is about them.
 ///
 /// # Errors
@@ -292,8 +280,8 @@ pub async fn verify_layout(
     layout: &ImageLayout,
     request: &ImageRequest<'_>,
 ) -> Result<Vec<ImageVerdict>, LayoutError> {
-    let images = layout.images()?;
-    if images.is_empty() {
+    let contents = layout.contents()?;
+    if contents.images.is_empty() && contents.unusable.is_empty() {
         return Err(LayoutError::NotALayout {
             path: layout.path().display().to_string(),
             cause: "it lists no image".to_owned(),
@@ -302,14 +290,23 @@ pub async fn verify_layout(
     let judge = Judge::new(request);
     let store = ImageStore::Layout(layout);
     let mut verdicts = Vec::new();
-    for image in images {
+    let mut seen = HashSet::new();
+    for image in contents.images {
+        let digest = image.descriptor.digest;
+        if !seen.insert(digest) {
+            continue;
+        }
         let subject = Subject {
-            given: store.name(image.descriptor.digest).to_string(),
+            given: store.name(digest).to_string(),
             name: None,
-            digest: image.descriptor.digest,
+            digest,
             is_looked_up: true,
         };
         verdicts.extend(judge.tree(&store, subject, None).await);
+    }
+    for (what, error) in contents.unusable {
+        let given = format!("{}@{what}", layout.path().display());
+        verdicts.push(ImageVerdict::unreadable(given, error));
     }
     Ok(verdicts)
 }
@@ -412,7 +409,10 @@ impl Judge<'_> {
                 let judged = members
                     .into_iter()
                     .map(|(subject, listing)| self.image(store, subject, listing));
-                let mut verdicts = join_all(judged).await;
+                let mut verdicts: Vec<ImageVerdict> = stream::iter(judged)
+                    .buffered(MEMBERS_AT_ONCE)
+                    .collect()
+                    .await;
                 if self.scope.listed_is_enough {
                     accept_listed(&mut verdicts);
                 }
@@ -434,18 +434,20 @@ impl Judge<'_> {
             None => store.image(&subject.digest).await?,
         };
         let is_index = matches!(root.document, Document::Index(_));
-        let children = image_tree::children(store, &root, &self.budget).await?;
+        let children =
+            image_tree::children(store, &root, &self.scope.platforms, &self.budget).await?;
         let platforms = &self.scope.platforms;
-        for wanted in platforms {
-            let mut found = children.iter().map(|child| child.platform.as_ref());
-            if !found.any(|found| wanted.matches(found)) {
-                let listed = children.iter().filter_map(|child| child.platform.as_ref());
-                return Err(NoPlatform {
-                    wanted: wanted.to_string(),
-                    found: listed.map(ToString::to_string).collect(),
-                }
-                .into());
-            }
+        let counts: Vec<usize> = (0..platforms.len())
+            .map(|i| {
+                children
+                    .iter()
+                    .filter(|child| child.taken_for.contains(&i))
+                    .count()
+            })
+            .collect();
+        if let Some(i) = counts.iter().position(|count| *count == 0) {
+            let listed = children.iter().filter_map(|child| child.platform.as_ref());
+            return Err(NotOne::none(&platforms[i], listed).into());
         }
         let mut members = Vec::new();
         // Where a listed image may be accepted with the index, the index is judged in any case.
@@ -455,22 +457,27 @@ impl Judge<'_> {
             members.push((subject, None));
         }
         for child in children {
-            let is_wanted = |wanted: &PlatformFilter| wanted.matches(child.platform.as_ref());
-            if platforms.is_empty() || platforms.iter().any(is_wanted) {
-                let listing = Listing {
-                    index: child.index,
-                    platform: child.platform,
-                    is_enough: false,
-                };
-                let digest = child.descriptor.digest;
-                let subject = Subject {
-                    given: store.name(digest).to_string(),
-                    name: subject.name.clone(),
-                    digest,
-                    is_looked_up: false,
-                };
-                members.push((subject, Some(listing)));
+            if !platforms.is_empty() && child.taken_for.is_empty() {
+                continue;
             }
+            let taken_for = child.taken_for.iter().map(|i| TakenFor {
+                wanted: platforms[*i].to_string(),
+                images: counts[*i],
+            });
+            let listing = Listing {
+                index: child.index,
+                taken_for: taken_for.collect(),
+                platform: child.platform,
+                is_enough: false,
+            };
+            let digest = child.descriptor.digest;
+            let subject = Subject {
+                given: store.name(digest).to_string(),
+                name: subject.name.clone(),
+                digest,
+                is_looked_up: false,
+            };
+            members.push((subject, Some(listing)));
         }
         Ok(members)
     }

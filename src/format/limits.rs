@@ -68,6 +68,8 @@ pub const SERVICE_REPLY_LEN: usize = 8 * 1024 * 1024;
 pub const LAYOUT_INDEX_LEN: usize = 4 * 1024 * 1024;
 /// A manifest in an image layout, in bytes; as large as a registry's may be.
 pub const LAYOUT_MANIFEST_LEN: usize = 4 * 1024 * 1024;
+/// Bytes of manifests that are looked through in one image layout, for what it is about and what refers to what.
+pub const LAYOUT_MANIFESTS_LEN: u64 = 256 * 1024 * 1024;
 /// Blobs of one image layout; a hundred images of a hundred layers have half as many.
 pub const LAYOUT_FILES: usize = 20_000;
 /// Referrers of one digest in an image layout; as many as are looked at in a registry.

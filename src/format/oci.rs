@@ -10,16 +10,20 @@ mod descriptor;
 mod document;
 mod layout;
 mod legacy_tag;
+mod platform;
 mod referrers;
+mod spelling;
 
 pub use bundle_manifest::EncodedManifest;
 pub use descriptor::{Descriptor, MAX_ANNOTATIONS, Platform};
 pub use document::{Document, Index, MAX_INDEX_MANIFESTS, MAX_LAYERS, Manifest, OciError};
 pub use layout::{
-    ANNOTATION_REF_NAME, LAYOUT_BLOBS, LAYOUT_INDEX, LAYOUT_MARKER, LAYOUT_MARKER_BYTES,
-    LayoutKind, check_layout_marker, encode_layout_index, named, parse_layout_index,
+    ANNOTATION_CONTAINERD_NAME, ANNOTATION_REF_NAME, LAYOUT_BLOBS, LAYOUT_INDEX, LAYOUT_MARKER,
+    LAYOUT_MARKER_BYTES, LayoutKind, check_layout_marker, encode_layout_index, named,
+    parse_layout_index,
 };
 pub use legacy_tag::LegacyTag;
+pub use platform::{PlatformError, PlatformFilter};
 pub use referrers::{Listed, ReferrersIndex, fallback_tag};
 
 /// Media type of an OCI image manifest.

@@ -8,10 +8,11 @@
 //! What refers to an image is found as each writer leaves it: in `index.json` (oras, `keyless save`), or
 //! unlisted among the blobs (`cosign save`). What it is worth is judged elsewhere.
 
+mod contents;
 mod folder;
 mod write;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -23,10 +24,12 @@ use crate::crypto::{Digest, HashAlgorithm};
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::format::limits;
 use crate::format::oci::{
-    ANNOTATION_REF_NAME, Descriptor, Document, LAYOUT_BLOBS, LAYOUT_INDEX, LAYOUT_MARKER,
-    LayoutKind, LegacyTag, OCI_INDEX, OCI_MANIFEST, OciError, check_layout_marker,
-    parse_layout_index,
+    ANNOTATION_CONTENT, ANNOTATION_PREDICATE_TYPE, Descriptor, Document, LAYOUT_BLOBS,
+    LAYOUT_INDEX, LAYOUT_MARKER, LayoutKind, LegacyTag, OCI_INDEX, OCI_MANIFEST, OciError,
+    check_layout_marker, parse_layout_index,
 };
+use contents::too_many_bytes;
+pub use contents::{LayoutContents, LayoutImage};
 use crate::host::files::read_past;
 use folder::{Folder, OpenFault};
 pub use write::{LayoutWriter, NewBlob};
@@ -96,6 +99,12 @@ pub enum LayoutError {
         /// The cap.
         limit: usize,
     },
+    /// Another list of images stands beside `index.json`.
+    #[error("{what} beside index.json is another list of images, and they are not judged")]
+    OtherList {
+        /// The file.
+        what: &'static str,
+    },
     /// The folder has something else in it, or another image.
     #[error("{path} is not empty")]
     NotEmpty {
@@ -133,6 +142,7 @@ impl Diagnostic for LayoutError {
             LayoutError::Document { .. } => "layout-document-unusable",
             LayoutError::TooLarge { .. } => "layout-object-too-large",
             LayoutError::TooMany { .. } => "layout-too-many",
+            LayoutError::OtherList { .. } => "layout-other-list",
             LayoutError::NotEmpty { .. } => "layout-exists",
             LayoutError::Write { .. } => "file-unwritable",
             LayoutError::Read { .. } => "file-unreadable",
@@ -180,6 +190,11 @@ impl Diagnostic for LayoutError {
                     .to_owned(),
                 false => "name a folder that is empty, or is not there yet".to_owned(),
             }),
+            LayoutError::OtherList { .. } => Some(
+                "docker load, and skopeo's and podman's dir:, read it in place of index.json: take the file out of \
+                 the folder"
+                    .to_owned(),
+            ),
             LayoutError::NotAFile { .. } => {
                 Some("nothing is read through links; copy the layout with its content".to_owned())
             }
@@ -199,24 +214,18 @@ pub struct LayoutManifest {
     pub bytes: Bytes,
 }
 
-/// An image or index that a layout is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LayoutImage {
-    /// The entry of `index.json`.
-    pub descriptor: Descriptor,
-    /// Its tag, where it has one.
-    pub name: Option<String>,
-}
-
 /// What refers to one digest in a layout.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LayoutReferrers {
     /// Each digest once: first those that `index.json` lists, in its order. Artifact type and annotations are
-    /// those of the manifest itself.
+    /// those of the manifest itself, as far as they say whether it is worth reading.
     pub descriptors: Vec<Descriptor>,
     /// There are more than [`limits::LAYOUT_REFERRERS`]; those beyond are left out.
     pub cut: bool,
 }
+
+/// Bytes of an annotation or artifact type that is kept of each referrer.
+const HINT_LEN: usize = 1024;
 
 /// A layout. Reading one object does not read the others; what refers to what is looked up once.
 #[derive(Debug)]
@@ -275,43 +284,6 @@ impl ImageLayout {
     /// Returns the entries of `index.json`.
     pub fn entries(&self) -> &[Descriptor] {
         &self.entries
-    }
-
-    /// Returns the images and indexes that the layout is about: what cosign marks as such, and without such
-    /// marks every entry that refers to nothing and has no tag of a legacy signature. Each digest once.
-    ///
-    /// # Errors
-    /// As [`ImageLayout::manifest`], for an entry that cannot be read.
-    pub fn images(&self) -> Result<Vec<LayoutImage>, LayoutError> {
-        let kinds = |entry: &&Descriptor| {
-            let kind = LayoutKind::of(entry);
-            matches!(kind, Some(LayoutKind::Image | LayoutKind::Index))
-        };
-        let marked: Vec<&Descriptor> = self.entries.iter().filter(kinds).collect();
-        let mut chosen = marked;
-        if chosen.is_empty() {
-            for entry in &self.entries {
-                let by_kind = LayoutKind::of(entry).is_some();
-                let by_tag = self.name_of(entry).is_some_and(is_attached_name);
-                if !by_kind && !by_tag && self.subject_of(&entry.digest)?.is_none() {
-                    chosen.push(entry);
-                }
-            }
-        }
-        let mut seen = HashSet::new();
-        chosen.retain(|entry| seen.insert((entry.digest, self.name_of(entry).map(str::to_owned))));
-        Ok(chosen
-            .into_iter()
-            .map(|entry| LayoutImage {
-                descriptor: entry.clone(),
-                name: self.name_of(entry).map(str::to_owned),
-            })
-            .collect())
-    }
-
-    fn name_of<'a>(&self, entry: &'a Descriptor) -> Option<&'a str> {
-        let name = entry.annotations.get(ANNOTATION_REF_NAME)?;
-        Some(name.as_str())
     }
 
     /// Returns the legacy signatures, attestations or SBOM of a digest: the entry with the tag, or, for the one
@@ -419,7 +391,8 @@ impl ImageLayout {
     /// Files that are no manifests, and manifests that do not have the digest in their name, are passed over.
     ///
     /// # Errors
-    /// [`LayoutError::TooMany`] beyond [`limits::LAYOUT_FILES`], [`LayoutError::Read`].
+    /// [`LayoutError::TooMany`] beyond [`limits::LAYOUT_FILES`] and [`limits::LAYOUT_MANIFESTS_LEN`],
+    /// [`LayoutError::Read`].
     pub fn referrers_of(&self, subject: &Digest) -> Result<LayoutReferrers, LayoutError> {
         let all = match self.referrers.get() {
             Some(all) => all,
@@ -434,11 +407,12 @@ impl ImageLayout {
     fn find_referrers(&self) -> Result<HashMap<Digest, LayoutReferrers>, LayoutError> {
         let mut all: HashMap<Digest, LayoutReferrers> = HashMap::new();
         let mut seen = HashSet::new();
+        let mut spent = 0;
         let mut consider = |digest: Digest| -> Result<(), LayoutError> {
             if !seen.insert(digest) {
                 return Ok(());
             }
-            if let Some((subject, descriptor)) = self.subject_of(&digest)? {
+            if let Some((subject, descriptor)) = self.subject_of(&digest, &mut spent)? {
                 let referrers = all.entry(subject).or_default();
                 if referrers.descriptors.len() >= limits::LAYOUT_REFERRERS {
                     referrers.cut = true;
@@ -487,7 +461,11 @@ impl ImageLayout {
 
     /// Tells what a manifest refers to, and how a list of referrers describes it; `None` for what is no
     /// manifest or refers to nothing.
-    fn subject_of(&self, digest: &Digest) -> Result<Option<(Digest, Descriptor)>, LayoutError> {
+    fn subject_of(
+        &self,
+        digest: &Digest,
+        spent: &mut u64,
+    ) -> Result<Option<(Digest, Descriptor)>, LayoutError> {
         let bytes = match self.json_blob(digest) {
             Ok(Some(bytes)) => bytes,
             Ok(None) => return Ok(None),
@@ -500,6 +478,10 @@ impl ImageLayout {
             }
             Err(error) => return Err(error),
         };
+        *spent = spent.saturating_add(bytes.len() as u64);
+        if *spent > limits::LAYOUT_MANIFESTS_LEN {
+            return Err(too_many_bytes());
+        }
         let Ok(document) = Document::parse(&bytes) else {
             return Ok(None);
         };
@@ -525,8 +507,8 @@ impl ImageLayout {
         Ok(subject.map(|subject| {
             let descriptor = Descriptor {
                 digest: *digest,
-                artifact_type: artifact_type.filter(|t| !t.is_empty()),
-                annotations,
+                artifact_type: artifact_type.filter(|t| !t.is_empty() && t.len() <= HINT_LEN),
+                annotations: hints(annotations),
                 ..Descriptor::of(&media_type, &bytes)
             };
             (subject.digest, descriptor)
@@ -585,6 +567,15 @@ impl ImageLayout {
             source,
         }
     }
+}
+
+/// Keeps what tells a bundle's kind. The rest may be megabytes, and whoever wants it reads the manifest.
+fn hints(mut annotations: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    annotations.retain(|name, value| {
+        [ANNOTATION_CONTENT, ANNOTATION_PREDICATE_TYPE].contains(&name.as_str())
+            && value.len() <= HINT_LEN
+    });
+    annotations
 }
 
 fn within(folders: &[&str], name: &str) -> String {

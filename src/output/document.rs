@@ -272,6 +272,10 @@ fn image_verdict(verdict: &ImageVerdict) -> Value {
         "listedBy": verdict.listed_by.as_ref().map(|listing| json!({
             "index": listing.index.to_string(),
             "platform": listing.platform.as_ref().map(ToString::to_string),
+            "takenFor": listing.taken_for.iter().map(|taken| json!({
+                "platform": taken.wanted,
+                "images": taken.images,
+            })).collect::<Vec<_>>(),
             "isEnough": listing.is_enough,
         })),
         "result": result(verdict.exit()),

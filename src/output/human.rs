@@ -189,6 +189,13 @@ pub fn image_verdict(verdict: &ImageVerdict) -> Vec<String> {
                 plain(&platform.to_string())
             ))
         ));
+        for taken in listing.taken_for.iter().filter(|taken| taken.images > 1) {
+            lines.push(format!(
+                "  platform   one of {} images that may be pulled for {}, all judged",
+                taken.images,
+                plain(&taken.wanted)
+            ));
+        }
         if listing.is_enough {
             lines.push("  unsigned   accepted with the index that lists it, as asked".to_owned());
         }

@@ -184,6 +184,13 @@ pub(crate) fn escaped(json: &str) -> String {
     out
 }
 
+/// Writes bytes to standard output as they are, for the process that started this one; false if it no longer reads.
+pub fn answer(bytes: &[u8]) -> bool {
+    let mut output = io::stdout();
+    let written = output.write_all(bytes);
+    written.and_then(|()| output.flush()).is_ok()
+}
+
 /// Writes a line to standard error; one that is closed is no reason to stop.
 pub fn note(line: impl AsRef<str>) {
     progress::write_above(line.as_ref());

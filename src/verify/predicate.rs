@@ -17,13 +17,14 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::{Number, Value};
 
 use crate::crypto::UnixTime;
 use crate::diagnostic::{Diagnostic, Exit, clean};
 use crate::verify::explain::{self, Trail};
-use crate::verify::rego::RegoPolicy;
+use crate::verify::rego::StatementPolicy;
 use crate::verify::{VerifiedSignature, VerifyError};
 
 /// Segments of one path; a predicate is no deeper than a JSON parser goes.
@@ -288,7 +289,7 @@ pub struct PredicateChecks {
     /// Values that must be there, all of them.
     pub requirements: Vec<Requirement>,
     /// Policies, each of which must allow.
-    pub policies: Vec<RegoPolicy>,
+    pub policies: Vec<Arc<dyn StatementPolicy>>,
 }
 
 /// A predicate that says what it must.

@@ -1,9 +1,11 @@
 //! Rego policies over a predicate, by the rules that cosign has for them: `input` is the whole statement, and
 //! the rule `data.signature.allow` must be true, no more and no less.
 //!
-//! A policy is the user's own file. What bounds it is there for accidents: its length, the time it may take,
-//! and that it sees nothing but the statement: no clock, no network, no file, no chance.
+//! A policy sees nothing but the statement: no clock, no network, no file, no chance. What it may take is bounded
+//! here as far as a pure function can: its length, its nesting, the time of its evaluation. The engine bounds neither
+//! its memory nor its parser, so `flow::rego` has both in a process of their own.
 
+mod nesting;
 mod recursion;
 
 use std::fmt;
@@ -12,6 +14,7 @@ use std::time::Duration;
 
 use regorus::utils::limits::ExecutionTimerConfig;
 use regorus::{Engine, Value};
+use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::{Diagnostic, Exit, clean};
 use crate::format::limits;
@@ -27,8 +30,12 @@ const NO_RULE: &str = "not a valid rule path";
 /// Functions that policies do not have: by chance, and lists as long as somebody likes.
 const LEFT_OUT: [&str; 2] = ["rand.intn", "numbers.range"];
 
+/// How deep brackets may lie in brackets. Policies have four or five; the parser reads some kinds of them twice at
+/// each level.
+const MAX_NESTING: usize = 64;
+
 /// Why a policy cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum RegoError {
     /// It is longer than policies are.
     #[error("{name} has {found} bytes, at most {limit} are read of a policy")]
@@ -68,7 +75,31 @@ pub enum RegoError {
         /// The policy's name.
         name: String,
         /// The function.
-        function: &'static str,
+        function: String,
+    },
+    /// Brackets lie too deep in brackets.
+    #[error("{name} has brackets more than {limit} deep in brackets")]
+    TooDeep {
+        /// The policy's name.
+        name: String,
+        /// Bound.
+        limit: usize,
+    },
+    /// Reading it takes more than a policy may take.
+    #[error("{name} is too much to read")]
+    Unbounded {
+        /// The policy's name.
+        name: String,
+        /// What it took.
+        cause: String,
+    },
+    /// What reads and judges it cannot be started.
+    #[error("{name} cannot be read")]
+    NotRun {
+        /// The policy's name.
+        name: String,
+        /// Why not.
+        cause: String,
     },
 }
 
@@ -80,6 +111,9 @@ impl Diagnostic for RegoError {
             RegoError::NoRule { .. } => "rego-no-rule",
             RegoError::Recursion { .. } => "rego-recursion",
             RegoError::LeftOut { .. } => "rego-function",
+            RegoError::TooDeep { .. } => "rego-too-deep",
+            RegoError::Unbounded { .. } => "rego-too-much",
+            RegoError::NotRun { .. } => "rego-not-run",
         }
     }
 
@@ -89,7 +123,9 @@ impl Diagnostic for RegoError {
 
     fn details(&self) -> Vec<(&'static str, String)> {
         match self {
-            RegoError::Malformed { cause, .. } => vec![("cause", clean(cause, 600))],
+            RegoError::Malformed { cause, .. }
+            | RegoError::Unbounded { cause, .. }
+            | RegoError::NotRun { cause, .. } => vec![("cause", clean(cause, 600))],
             _ => Vec::new(),
         }
     }
@@ -99,9 +135,48 @@ impl Diagnostic for RegoError {
             RegoError::NoRule { .. } => {
                 Some("begin it with `package signature`, and define `allow`".to_owned())
             }
+            RegoError::NotRun { .. } => Some(
+                "policies are judged by this program in a process of its own: its file must still be where it was \
+                 started from"
+                    .to_owned(),
+            ),
             _ => None,
         }
     }
+}
+
+/// A policy over statements, wherever it is judged.
+pub trait StatementPolicy: fmt::Debug + Send + Sync {
+    /// Returns the policy's name.
+    fn name(&self) -> &str;
+
+    /// Judges a statement: its exact bytes, which are JSON.
+    ///
+    /// # Errors
+    /// What the policy found instead of a yes, in words.
+    fn judge(&self, statement: &str) -> Result<(), String>;
+}
+
+/// Checks what can be told of a policy at a glance: its length, and how deep it is nested.
+///
+/// # Errors
+/// [`RegoError::TooLarge`], [`RegoError::TooDeep`].
+pub fn check_size(name: &str, text: &str) -> Result<(), RegoError> {
+    let name = || name.to_owned();
+    if text.len() > limits::REGO_LEN {
+        return Err(RegoError::TooLarge {
+            name: name(),
+            found: text.len(),
+            limit: limits::REGO_LEN,
+        });
+    }
+    if nesting::is_deeper_than(text, MAX_NESTING) {
+        return Err(RegoError::TooDeep {
+            name: name(),
+            limit: MAX_NESTING,
+        });
+    }
+    Ok(())
 }
 
 /// A policy that was read: Rego of version 0, as cosign takes it, or of version 1.
@@ -124,15 +199,9 @@ impl RegoPolicy {
     /// [`RegoError`].
     pub fn parse(name: &str, text: &str) -> Result<Self, RegoError> {
         let own_name = || name.to_owned();
-        if text.len() > limits::REGO_LEN {
-            return Err(RegoError::TooLarge {
-                name: own_name(),
-                found: text.len(),
-                limit: limits::REGO_LEN,
-            });
-        }
+        check_size(name, text)?;
         if let Some(function) = names_left_out(text) {
-            let name = own_name();
+            let (name, function) = (own_name(), function.to_owned());
             return Err(RegoError::LeftOut { name, function });
         }
         if let Some(function) = recursion::recursive_function(text) {
@@ -172,17 +241,14 @@ impl RegoPolicy {
             }),
         }
     }
+}
 
-    /// Returns the policy's name.
-    pub fn name(&self) -> &str {
+impl StatementPolicy for RegoPolicy {
+    fn name(&self) -> &str {
         &self.name
     }
 
-    /// Judges a statement: its exact bytes, which are JSON.
-    ///
-    /// # Errors
-    /// What the policy found instead of a yes, in words.
-    pub fn judge(&self, statement: &str) -> Result<(), String> {
+    fn judge(&self, statement: &str) -> Result<(), String> {
         let mut engine = self.engine.clone();
         let input = Value::from_json_str(statement).map_err(|error| error.to_string())?;
         engine.set_input(input);

@@ -203,3 +203,143 @@ fn the_check_is_told_and_comes_last() {
     assert_eq!(checks.last().unwrap()["check"], "predicate");
     assert_eq!(checks.last().unwrap()["outcome"], "not-reached");
 }
+
+/// Policies that take without end what they are not given: time or memory, of the parser or of the evaluation.
+fn hostile() -> Vec<(&'static str, String)> {
+    let nested = |open: &str, close: &str, n: usize| {
+        format!(
+            "allow {{ x := {}1{}; x == 2 }}",
+            open.repeat(n),
+            close.repeat(n)
+        )
+    };
+    let doubled = |first: &str, next: &str, end: &str| {
+        let steps: Vec<String> = (1..60)
+            .map(|n| {
+                let next = next.replace('P', &format!("x{}", n - 1));
+                format!("x{n} := {next}")
+            })
+            .collect();
+        format!("x0 := {first}\n{}\nallow {{ {end} }}", steps.join("\n"))
+    };
+    let chain: Vec<String> = (0..20_000)
+        .map(|n| format!("f{n}(x) = y {{ y := f{}(x) }}", n + 1))
+        .collect();
+    let list: Vec<String> = (0..300).map(|n| n.to_string()).collect();
+    let list = list.join(",");
+    vec![
+        ("arrays in arrays", nested("[", "]", 30)),
+        ("arrays without end", nested("[", "]", 100_000)),
+        ("sets in sets", nested("{", "}", 40)),
+        ("objects in objects", nested("{1: ", "}", 40)),
+        (
+            "comprehensions in comprehensions",
+            nested("[y | y := ", "]", 40),
+        ),
+        ("parentheses", nested("(", ")", 60)),
+        ("calls in calls", nested("abs(", ")", 60)),
+        ("minus signs", nested("-", "", 100_000)),
+        ("a long sum", nested("1+", "", 200_000)),
+        (
+            "a long path",
+            format!("allow {{ x := input{}; x }}", ".a".repeat(200_000)),
+        ),
+        (
+            "many negations",
+            format!("allow {{ {} false }}", "not ".repeat(100_000)),
+        ),
+        (
+            "lists that double",
+            doubled("[1]", "array.concat(P, P)", "count(x59) == 1"),
+        ),
+        (
+            "comprehensions that double",
+            doubled(
+                "[1, 2]",
+                "[[a, b] | a := P[_]; b := P[_]]",
+                "count(x59) == 1",
+            ),
+        ),
+        (
+            "texts that double",
+            doubled("\"a\"", "concat(\"\", [P, P])", "x59 == \"\""),
+        ),
+        (
+            "objects that double",
+            doubled(
+                "{\"a\": 1}",
+                "{\"a\": P, \"b\": P}",
+                "json.marshal(x59) == \"\"",
+            ),
+        ),
+        (
+            "replacements that double",
+            doubled("\"a\"", "replace(P, \"a\", \"aa\")", "x59 == \"\""),
+        ),
+        (
+            "a wide number",
+            "allow { sprintf(\"%4000000000d\", [1]) == \"\" }".to_owned(),
+        ),
+        (
+            "a great number",
+            "allow { bits.lsh(1, 100000000000) == 1 }".to_owned(),
+        ),
+        (
+            "a product of lists",
+            format!(
+                "l := [{list}]\nallow {{ count({{[a, b, c, d, e] | a := l[_]; b := l[_]; c := l[_]; d := l[_]; e := l[_]}}) == 1 }}"
+            ),
+        ),
+        (
+            "a chain of functions",
+            format!("{}\nallow {{ f0(1) == 1 }}", chain.join("\n")),
+        ),
+        (
+            "a pattern of patterns",
+            "allow { regex.match(\"((a{1000}){1000}){1000}\", \"a\") }".to_owned(),
+        ),
+    ]
+}
+
+#[test]
+fn no_policy_takes_more_than_it_is_given() {
+    let scene = Scene::new();
+    let hostile = hostile();
+    assert!(hostile.len() >= 12);
+    let judge = |n: usize| {
+        scene.policy(
+            &format!("hostile-{n}.rego"),
+            &format!("package signature\n{}\n", hostile[n].1),
+        )
+    };
+    // A few at a time: each may take all that it is given.
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let verdicts = std::thread::scope(|scope| {
+        let work = || {
+            let mut done = Vec::new();
+            loop {
+                let n = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                match hostile.get(n) {
+                    Some((name, _)) => done.push((*name, judge(n))),
+                    None => return done,
+                }
+            }
+        };
+        let workers = [(); 3].map(|()| scope.spawn(work));
+        workers.map(|worker| worker.join().unwrap())
+    });
+    for (name, run) in verdicts.into_iter().flatten() {
+        let code = run.code.unwrap_or(-1);
+        assert!([12, 30].contains(&code), "{name}: {run:#?}");
+        let document = run.json();
+        let error = match code {
+            12 => &document["images"][0]["error"],
+            _ => &document["error"],
+        };
+        let told = error["code"].as_str().unwrap_or_default();
+        assert!(
+            told == "predicate-refused" || told.starts_with("rego-"),
+            "{name}: {told}"
+        );
+    }
+}

@@ -155,7 +155,7 @@ fn a_platform_is_judged_by_itself() {
     for absent in ["linux/riscv64", "linux/arm64/v7", "windows/amd64"] {
         let (run, images) = tree.verify(&format!("--platform {absent}"));
         run.exits(11).says("linux/amd64, linux/arm64/v8");
-        assert_eq!(images[0]["error"]["code"], "platform-missing");
+        assert_eq!(images[0]["error"]["code"], "platform-not-found");
     }
     for bad in ["linux", "linux/", "a/b/c/d"] {
         let world = &tree.world;
@@ -243,4 +243,176 @@ fn indexes_in_indexes_end_somewhere() {
         };
         assert_eq!(error["code"], "registry-too-many", "{document:#}");
     }
+}
+
+/// Puts an index of these entries, each a signed image or one that is not, by platform.
+fn index_of(world: &World, entries: &[(&Image, Value)]) -> String {
+    let children: Vec<Value> = entries
+        .iter()
+        .map(|(image, platform)| {
+            let mut child = json!(image.descriptor);
+            if !platform.is_null() {
+                child["platform"] = platform.clone();
+            }
+            child
+        })
+        .collect();
+    let index = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": children });
+    let registry = world.sandbox.registry();
+    registry
+        .put_manifest(REPOSITORY, Some("all"), OCI_INDEX, index.to_string())
+        .unwrap();
+    format!("{}:all", entries[0].0.repository)
+}
+
+#[test]
+fn every_image_that_may_be_pulled_for_a_platform_is_judged() {
+    let world = World::new();
+    let (good, bad) = (world.image("good"), world.image("bad"));
+    world.keyless("sign").arg(good.by_digest()).run().exits(0);
+    let platform = |os: &str, architecture: &str, variant: Option<&str>| {
+        let mut platform = json!({ "os": os, "architecture": architecture });
+        if let Some(variant) = variant {
+            platform["variant"] = variant.into();
+        }
+        platform
+    };
+    let verify = |index: &str, wanted: &str| {
+        let run = world.keyless("verify --output json --platform").arg(wanted);
+        run.arg(index).args(world.expecting()).run()
+    };
+    // The second is what some puller may be given in place of the first.
+    for (wanted, first, second) in [
+        (
+            "linux/amd64",
+            platform("linux", "amd64", None),
+            platform("linux", "x86_64", None),
+        ),
+        (
+            "linux/amd64",
+            platform("linux", "amd64", None),
+            platform("Linux", "amd64", None),
+        ),
+        (
+            "linux/x86_64",
+            platform("linux", "amd64", None),
+            platform("linux", "x86_64", None),
+        ),
+        (
+            "linux/arm64",
+            platform("linux", "arm64", None),
+            platform("linux", "arm64", Some("v8")),
+        ),
+        (
+            "linux/arm64",
+            platform("linux", "arm64", Some("v8")),
+            platform("linux", "aarch64", None),
+        ),
+        (
+            "linux/arm/v7",
+            platform("linux", "arm", Some("v7")),
+            platform("linux", "armhf", None),
+        ),
+        (
+            "linux/arm64",
+            platform("linux", "aarch64", None),
+            Value::Null,
+        ),
+        ("linux/amd64", Value::Null, platform("linux", "amd64", None)),
+        ("linux/riscv64", Value::Null, Value::Null),
+    ] {
+        let index = index_of(&world, &[(&good, first.clone()), (&bad, second.clone())]);
+        let run = verify(&index, wanted).exits(10);
+        let images = run.json()["images"].as_array().unwrap().clone();
+        assert_eq!(images.len(), 2, "{wanted} {first} {second}");
+        for image in &images {
+            assert_eq!(
+                image["listedBy"]["takenFor"],
+                json!([{ "platform": wanted, "images": 2 }])
+            );
+        }
+        let run = world.keyless("verify --platform").arg(wanted).arg(&index);
+        let run = run.args(world.expecting()).run().exits(10);
+        run.says(&format!("one of 2 images that may be pulled for {wanted}"));
+    }
+    // Listed for another platform, and again for the one that is asked for.
+    let (amd, arm) = (
+        platform("linux", "amd64", None),
+        platform("linux", "arm64", None),
+    );
+    let index = index_of(&world, &[(&good, amd.clone()), (&bad, amd), (&bad, arm)]);
+    let images = verify(&index, "linux/arm64").exits(10).json()["images"].clone();
+    assert_eq!(images.as_array().unwrap().len(), 1);
+    // One image that is written for a smaller machine, where the index has no other.
+    let index = index_of(&world, &[(&good, platform("linux", "386", None))]);
+    let images = verify(&index, "linux/amd64").exits(0).json()["images"].clone();
+    assert_eq!(images[0]["listedBy"]["takenFor"][0]["images"], 1);
+}
+
+#[test]
+fn an_index_that_two_readers_read_differently_is_refused() {
+    let world = World::new();
+    let image = world.image("good");
+    let entry = json!(image.descriptor);
+    let text = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{OCI_INDEX}","manifests":[{entry}],"Manifests":[]}}"#
+    );
+    let registry = world.sandbox.registry();
+    registry
+        .put_manifest(REPOSITORY, Some("all"), OCI_INDEX, text)
+        .unwrap();
+    let run = world.keyless("verify --recursive --output json");
+    let run = run.arg(format!("{}:all", image.repository));
+    run.args(world.expecting()).run().says("ignore case");
+}
+
+#[test]
+fn indexes_in_an_index_are_bounded_in_bytes() {
+    let world = World::new();
+    let registry = world.sandbox.registry();
+    let inner: Vec<Descriptor> = (0..20)
+        .map(|n| {
+            let text = json!({
+                "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [],
+                "annotations": { "filled": format!("{n}{}", "x".repeat(3_500_000)) },
+            })
+            .to_string();
+            let descriptor = Descriptor::of(OCI_INDEX, text.as_bytes());
+            registry
+                .put_manifest(REPOSITORY, None, OCI_INDEX, text)
+                .unwrap();
+            descriptor
+        })
+        .collect();
+    let image = world.image("v1");
+    let index = |inner: &[Descriptor]| {
+        let text = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": inner });
+        registry
+            .put_manifest(REPOSITORY, Some("filled"), OCI_INDEX, text.to_string())
+            .unwrap();
+        format!("{}:filled", image.repository)
+    };
+    for flags in ["verify --recursive", "verify --platform linux/amd64"] {
+        let run = world.keyless(flags).args(["--output", "json"]);
+        let run = run.arg(index(&inner)).args(world.expecting()).run();
+        let error = run.exits(42).json()["images"][0]["error"].clone();
+        assert_eq!(error["code"], "registry-too-many");
+        assert!(
+            error["message"]
+                .as_str()
+                .unwrap()
+                .contains("bytes of indexes")
+        );
+    }
+    for command in [
+        "sign --recursive --output json",
+        "attest --recursive --type custom --predicate p.json --output json",
+    ] {
+        world.write("p.json", "{}");
+        let run = world.keyless(command).arg(index(&inner)).run();
+        run.fails(42, "registry-too-many");
+    }
+    // What is within the bound is looked into.
+    let run = world.keyless("sign --recursive").arg(index(&inner[..2]));
+    run.run().exits(0);
 }

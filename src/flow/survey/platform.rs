@@ -1,19 +1,35 @@
 //! Choosing one image of an index by its platform.
 
 use crate::diagnostic::{Diagnostic, Exit};
-use crate::flow::image_tree::PlatformFilter;
-use crate::format::oci::{Descriptor, Document};
+use crate::format::oci::{Descriptor, Document, Platform, PlatformFilter};
+
+/// Platforms that are named in a message.
+const NAMED: usize = 20;
 
 /// Why no image was chosen.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{count} images of the index are for {wanted}")]
+#[error("{} for {wanted}", match .count { 0 => "there is no image".to_owned(), n => format!("{n} images of the index are") })]
 pub struct NotOne {
     /// As asked for.
     pub wanted: String,
     /// How many fit.
     pub count: usize,
-    /// What there is.
+    /// What there is; empty for an image that is no index.
     pub found: Vec<String>,
+}
+
+impl NotOne {
+    /// Describes that nothing is for a platform.
+    pub(crate) fn none<'a>(
+        wanted: &PlatformFilter,
+        listed: impl Iterator<Item = &'a Platform>,
+    ) -> Self {
+        NotOne {
+            wanted: wanted.to_string(),
+            count: 0,
+            found: listed.take(NAMED).map(ToString::to_string).collect(),
+        }
+    }
 }
 
 impl Diagnostic for NotOne {
@@ -26,14 +42,15 @@ impl Diagnostic for NotOne {
     }
 
     fn details(&self) -> Vec<(&'static str, String)> {
-        vec![("found", self.found.join(", "))]
+        let found = match self.found.as_slice() {
+            [] => "one image, and no index of several".to_owned(),
+            found => found.join(", "),
+        };
+        vec![("found", found)]
     }
 
     fn hint(&self) -> Option<String> {
-        Some(match self.count {
-            0 => "only an index has images of several platforms".to_owned(),
-            _ => "name the variant too, or the image by its digest".to_owned(),
-        })
+        (self.count > 0).then(|| "name the variant too, or the image by its digest".to_owned())
     }
 }
 
@@ -51,7 +68,7 @@ pub fn choose<'a>(
     };
     let mut fits = listed
         .iter()
-        .filter(|child| filter.matches(child.platform.as_ref()));
+        .filter(|child| filter.fits(child.platform.as_ref()));
     match (fits.next(), fits.count()) {
         (Some(child), 0) => Ok(child),
         (first, more) => Err(NotOne {
@@ -60,7 +77,7 @@ pub fn choose<'a>(
             found: listed
                 .iter()
                 .filter_map(|child| child.platform.as_ref())
-                .take(20)
+                .take(NAMED)
                 .map(ToString::to_string)
                 .collect(),
         }),

@@ -7,6 +7,7 @@ use serde::de::{Error as _, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::descriptor::{Descriptor, nullable};
+use super::spelling::other_spelling;
 use super::{BUNDLE_TYPE_PREFIX, DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
 
 /// Layers read from one manifest; cosign 3 stops at the same number.
@@ -112,6 +113,13 @@ impl Document {
             what: "manifest",
             cause: e.to_string(),
         })?;
+        if let Some(name) = other_spelling(bytes) {
+            let name: String = name.chars().take(40).collect();
+            return Err(OciError::Malformed {
+                what: "manifest",
+                cause: format!("field {name:?} is another one to readers that ignore case"),
+            });
+        }
         let stated = wire.media_type.as_deref();
         match (wire.config, wire.manifests) {
             (Some(config), None) => {
@@ -246,6 +254,12 @@ mod tests {
             )),
             Err(OciError::MediaType { .. })
         ));
+        for two in [
+            format!(r#"{{"manifests":[{d}],"Manifests":[]}}"#),
+            format!(r#"{{"config":{d},"layers":[],"LAYERS":[{d}]}}"#),
+        ] {
+            assert!(matches!(parse(two), Err(OciError::Malformed { .. })));
+        }
     }
 
     #[test]

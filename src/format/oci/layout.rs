@@ -19,6 +19,9 @@ pub const LAYOUT_BLOBS: &str = "blobs";
 /// Annotation: the tag of an entry.
 pub const ANNOTATION_REF_NAME: &str = "org.opencontainers.image.ref.name";
 
+/// Annotation: the name that containerd gives an entry that it imports, before any other.
+pub const ANNOTATION_CONTAINERD_NAME: &str = "io.containerd.image.name";
+
 /// Content of the marker. Layouts of image-spec 1.0 and 1.1 have the same version.
 pub const LAYOUT_MARKER_BYTES: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 

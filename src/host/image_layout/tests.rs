@@ -5,6 +5,8 @@ use serde_json::json;
 use super::*;
 use crate::format::oci::{LAYOUT_MARKER_BYTES, encode_layout_index, named};
 
+const IMAGE_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+
 /// A layout being put together.
 struct Made {
     dir: tempfile::TempDir,
@@ -33,12 +35,37 @@ impl Made {
         digest
     }
 
+    /// An image; with a subject, something attached.
     fn image(&self, name: &str, subject: Option<&Descriptor>) -> Descriptor {
-        let config = Descriptor::of("application/vnd.oci.image.config.v1+json", name.as_bytes());
+        let config = match subject {
+            None => IMAGE_CONFIG,
+            Some(_) => "application/vnd.oci.empty.v1+json",
+        };
+        self.manifest(name, config, &[], subject)
+    }
+
+    /// Signatures as cosign stores them under a tag.
+    fn signatures(&self, name: &str) -> Descriptor {
+        let layer = "application/vnd.dev.cosign.simplesigning.v1+json";
+        self.manifest(name, IMAGE_CONFIG, &[layer], None)
+    }
+
+    fn manifest(
+        &self,
+        name: &str,
+        config: &str,
+        layers: &[&str],
+        subject: Option<&Descriptor>,
+    ) -> Descriptor {
+        let config = Descriptor::of(config, name.as_bytes());
+        let layers: Vec<Descriptor> = layers
+            .iter()
+            .map(|media_type| Descriptor::of(media_type, name.as_bytes()))
+            .collect();
         self.blob(name.as_bytes());
         let manifest = json!({
             "schemaVersion": 2, "mediaType": OCI_MANIFEST, "artifactType": format!("x/{name}"),
-            "config": config, "layers": [], "subject": subject,
+            "config": config, "layers": layers, "subject": subject,
             "annotations": { "name": name },
         });
         let text = manifest.to_string();
@@ -88,22 +115,29 @@ fn images_and_what_refers_to_them_are_found_however_they_are_listed() {
     assert!(digests(&unlisted.digest).is_empty());
     let first = &layout.referrers_of(&image.digest).unwrap().descriptors[0];
     assert_eq!(first.artifact_type.as_deref(), Some("x/listed"));
-    assert_eq!(first.annotations["name"], "listed");
+    assert!(
+        first.annotations.is_empty(),
+        "what does not tell its kind is not kept"
+    );
 }
 
 #[test]
 fn what_cosign_marks_is_what_it_says() {
     let mut made = Made::new();
     let (image, other) = (made.image("image", None), made.image("other", None));
-    let (sigs, atts) = (made.image("sigs", None), made.image("atts", None));
+    let (sigs, atts) = (made.signatures("sigs"), made.signatures("atts"));
     made.list(image.clone(), Some(LayoutKind::Image), None);
     made.list(sigs.clone(), Some(LayoutKind::Signatures), None);
     made.list(atts.clone(), Some(LayoutKind::Attestations), None);
     made.list(other.clone(), None, None);
     let layout = made.open().unwrap();
     let images = layout.images().unwrap();
-    assert_eq!(images.len(), 1);
-    assert_eq!(images[0].descriptor.digest, image.digest);
+    let images: Vec<Digest> = images.iter().map(|image| image.descriptor.digest).collect();
+    assert_eq!(
+        images,
+        [image.digest, other.digest],
+        "other tools take the one without a mark"
+    );
     let of = |digest: &Digest, tag| layout.legacy(digest, tag).map(|entry| entry.digest);
     assert_eq!(of(&image.digest, LegacyTag::Signatures), Some(sigs.digest));
     assert_eq!(
@@ -130,7 +164,7 @@ fn what_cosign_marks_is_what_it_says() {
 fn what_is_attached_is_no_image() {
     let mut made = Made::new();
     let image = made.image("image", None);
-    let sigs = made.image("sigs", None);
+    let sigs = made.signatures("sigs");
     made.list(image.clone(), None, None);
     let tag = LegacyTag::Signatures.tag(&image.digest);
     made.list(sigs.clone(), None, Some(&tag));
@@ -304,4 +338,140 @@ fn files_and_referrers_are_counted() {
         .referrers_of(&image.digest)
         .unwrap_err();
     assert_eq!(refused.code(), "layout-too-many");
+}
+
+#[test]
+fn no_mark_keeps_an_image_out_of_sight() {
+    let kinds = [
+        None,
+        Some(LayoutKind::Image),
+        Some(LayoutKind::Index),
+        Some(LayoutKind::Signatures),
+        Some(LayoutKind::Attestations),
+    ];
+    let mut made = Made::new();
+    let image = made.image("image", None);
+    let tag = LegacyTag::Signatures.tag(&image.digest);
+    let fallback = crate::format::oci::fallback_tag(&image.digest);
+    let names = [
+        None,
+        Some("latest"),
+        Some(tag.as_str()),
+        Some(fallback.as_str()),
+    ];
+    let layer = "application/vnd.oci.image.layer.v1.tar+gzip";
+    let bundle = "application/vnd.dev.sigstore.bundle.v0.3+json";
+    let empty = "application/vnd.oci.empty.v1+json";
+    let hidden = [
+        made.manifest("a", IMAGE_CONFIG, &[layer], None),
+        made.manifest("b", IMAGE_CONFIG, &[layer], Some(&image)),
+        made.manifest("c", empty, &[layer], Some(&image)),
+        made.manifest("d", empty, &[bundle, layer], Some(&image)),
+        made.manifest("e", IMAGE_CONFIG, &[], Some(&image)),
+        made.manifest("f", empty, &["application/wasm"], Some(&image)),
+    ];
+    made.list(image.clone(), Some(LayoutKind::Image), Some("v1"));
+    let attached = made.manifest("g", empty, &[bundle], Some(&image));
+    for kind in kinds {
+        for name in names {
+            let found = |made: &mut Made, entry: &Descriptor| {
+                made.list(entry.clone(), kind, name);
+                let images = made.open().unwrap().images().unwrap();
+                made.entries.pop();
+                let digests = images.iter().map(|image| image.descriptor.digest);
+                digests.collect::<Vec<_>>()
+            };
+            for entry in &hidden {
+                let found = found(&mut made, entry);
+                assert_eq!(found, [image.digest, entry.digest], "{kind:?} {name:?}");
+            }
+            // Whatever it is, a tag of its own makes it what somebody takes.
+            let expected = if name == Some("latest") { 2 } else { 1 };
+            assert_eq!(
+                found(&mut made, &attached).len(),
+                expected,
+                "{kind:?} {name:?}"
+            );
+        }
+    }
+    // containerd has a name of its own.
+    let mut named_twice = attached.clone();
+    let name = crate::format::oci::ANNOTATION_CONTAINERD_NAME.to_owned();
+    named_twice
+        .annotations
+        .insert(name, "reg.test/app:v1".to_owned());
+    made.entries.push(named_twice);
+    assert_eq!(made.open().unwrap().images().unwrap().len(), 2);
+}
+
+#[test]
+fn lists_of_what_is_attached_are_none_of_images() {
+    let mut made = Made::new();
+    let image = made.image("image", None);
+    made.list(image.clone(), None, Some("v1"));
+    let attached = made.image("attached", Some(&image));
+    let other = made.image("other", None);
+    let fallback = crate::format::oci::fallback_tag(&image.digest);
+    for (children, expected) in [(vec![&attached], 1), (vec![&attached, &other], 2)] {
+        let text = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": children });
+        let text = text.to_string();
+        made.blob(text.as_bytes());
+        made.list(
+            Descriptor::of(OCI_INDEX, text.as_bytes()),
+            None,
+            Some(&fallback),
+        );
+        assert_eq!(made.open().unwrap().images().unwrap().len(), expected);
+        made.entries.pop();
+    }
+}
+
+#[test]
+fn what_cannot_be_looked_at_is_told() {
+    let mut made = Made::new();
+    let image = made.image("image", None);
+    made.list(image.clone(), None, Some("v1"));
+    let codes = |made: &Made| -> Vec<&'static str> {
+        let contents = made.open().unwrap().contents().unwrap();
+        assert_eq!(contents.images.len(), 1);
+        contents
+            .unusable
+            .iter()
+            .map(|(_, error)| error.code())
+            .collect()
+    };
+    let unusable = |entry: Descriptor| {
+        let mut made = Made::new();
+        let image = made.image("image", None);
+        made.list(image, None, Some("v1"));
+        made.blob(b"no manifest");
+        made.entries.push(entry);
+        let codes = codes(&made);
+        assert!(made.open().unwrap().images().is_err());
+        codes
+    };
+    let of = |media_type: &str, size: u64| Descriptor {
+        media_type: media_type.to_owned(),
+        size,
+        ..image.clone()
+    };
+    let absent = Descriptor::of(OCI_MANIFEST, b"absent");
+    assert_eq!(unusable(absent), ["layout-object-missing"]);
+    assert_eq!(
+        unusable(of(OCI_INDEX, image.size)),
+        ["layout-document-unusable"]
+    );
+    assert_eq!(
+        unusable(of("text/plain", image.size)),
+        ["layout-document-unusable"]
+    );
+    assert_eq!(unusable(of(OCI_MANIFEST, 1)), ["layout-size-mismatch"]);
+    let text = Descriptor::of(OCI_MANIFEST, b"no manifest");
+    assert_eq!(unusable(text), ["layout-document-unusable"]);
+
+    assert_eq!(codes(&made), [""; 0]);
+    fs::write(made.dir.path().join("manifest.json"), "[]").unwrap();
+    fs::create_dir(made.dir.path().join("repositories")).unwrap();
+    assert_eq!(codes(&made), ["layout-other-list", "layout-other-list"]);
+    assert_eq!(made.open().unwrap().images().unwrap().len(), 1);
 }

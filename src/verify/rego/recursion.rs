@@ -83,7 +83,7 @@ fn words(text: &str) -> impl Iterator<Item = String> + '_ {
 }
 
 /// Blanks strings and comments, line breaks kept.
-fn without_strings(text: &str) -> String {
+pub(super) fn without_strings(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut characters = text.chars();
     while let Some(c) = characters.next() {
