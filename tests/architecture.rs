@@ -264,3 +264,92 @@ fn files_are_one_idea_each() {
         assert!(lines <= 800, "{} has {lines} lines", path.display());
     }
 }
+
+/// A citation that a reader cannot open is none.
+#[test]
+fn comments_cite_what_everybody_can_read() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    files(&root.join("src"), &mut found);
+    files(&root.join("tests"), &mut found);
+    let mut wrong = Vec::new();
+    for path in found {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for (number, line) in text.lines().enumerate() {
+            let cites = |(at, word): (usize, &str)| {
+                let mut next = line[at + word.len()..].chars();
+                next.by_ref().take(2).all(|c| c.is_ascii_digit()) && next.next() != Some('.')
+            };
+            if line.match_indices("(spec ").any(cites) {
+                wrong.push(format!("{}:{}", path.display(), number + 1));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Rows of a table in a Markdown page: what stands between backticks, by column.
+fn rows(page: &str) -> Vec<Vec<Vec<&str>>> {
+    let row = |line: &'_ str| -> bool { line.starts_with("| `") };
+    let cells = |line| -> Vec<Vec<&str>> {
+        str::trim_matches(line, '|')
+            .split('|')
+            .map(|cell| cell.split('`').skip(1).step_by(2).collect())
+            .collect()
+    };
+    page.lines().filter(|line| row(line)).map(cells).collect()
+}
+
+/// `.github/CHECKS.md` names the file and the tests of every step of the verdict.
+#[test]
+fn every_check_has_a_file_and_tests() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| {
+        let found = std::fs::read_to_string(root.join(path));
+        found.unwrap_or_else(|error| panic!("{path}: {error}"))
+    };
+    let mut found = Vec::new();
+    files(&root.join("src"), &mut found);
+    files(&root.join("tests"), &mut found);
+    let code = found.iter().map(|path| read(path.to_str().unwrap()));
+    let code: String = code.collect();
+    // Each step is `pub const NAME: Step = step("name", …`, on one line or on several.
+    let explain = read("src/verify/explain.rs");
+    let mut steps = BTreeMap::new();
+    let declared = explain.split("const ROOT").next().unwrap();
+    for (at, _) in declared.match_indices(": Step = step(") {
+        let constant = explain[..at].rsplit(' ').next().unwrap();
+        let name = explain[at..].split('"').nth(1).unwrap();
+        steps.insert(name, constant);
+    }
+    let page = read(".github/CHECKS.md");
+    let rows = rows(&page);
+    let listed: Vec<&str> = rows.iter().map(|row| row[0][0]).collect();
+    for step in steps.keys() {
+        let times = listed.iter().filter(|name| *name == step).count();
+        assert_eq!(times, 1, "{step} has one row");
+    }
+    for row in &rows {
+        let [step, file, tests] = row.as_slice() else {
+            panic!("three columns: {row:?}");
+        };
+        let constant = steps
+            .get(step[0])
+            .unwrap_or_else(|| panic!("no step {}", step[0]));
+        let runs = [
+            format!("check(explain::{constant},"),
+            format!("check({constant},"),
+            format!("attempt(explain::{constant},"),
+        ];
+        let text: String = read(file[0]).split_whitespace().collect();
+        assert!(
+            runs.iter().any(|call| text.contains(call)),
+            "{} does not run {constant}",
+            file[0]
+        );
+        assert!(!tests.is_empty(), "{} has no test", step[0]);
+        for test in tests {
+            assert!(code.contains(&format!("fn {test}()")), "no test {test}");
+        }
+    }
+}

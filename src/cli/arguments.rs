@@ -45,6 +45,14 @@ pub(crate) enum UsageError {
         /// What is missing.
         missing: &'static str,
     },
+    /// Several issuers, and it is not clear which is whose.
+    #[error("it is not clear which issuer is expected of which identity")]
+    Pairs {
+        /// Identities given.
+        identities: usize,
+        /// Issuers given.
+        issuers: usize,
+    },
     /// An empty value matches nobody.
     #[error("{flag} is empty")]
     Empty {
@@ -112,6 +120,7 @@ impl Diagnostic for UsageError {
     fn code(&self) -> &'static str {
         match self {
             UsageError::NoIdentity { .. } => "usage-identity-missing",
+            UsageError::Pairs { .. } => "usage-identity-pairs",
             UsageError::Empty { .. } => "usage-empty-value",
             UsageError::Pattern { .. } => "usage-pattern",
             UsageError::Annotation { .. } => "usage-annotation",
@@ -136,6 +145,13 @@ impl Diagnostic for UsageError {
     fn details(&self) -> Vec<(&'static str, String)> {
         match self {
             UsageError::NoIdentity { missing } => vec![("missing", (*missing).to_owned())],
+            UsageError::Pairs {
+                identities,
+                issuers,
+            } => vec![(
+                "found",
+                format!("{identities} identities and {issuers} issuers"),
+            )],
             UsageError::Claim { known, .. } => vec![("names", known.clone())],
             UsageError::KeyFile(error) => error.details(),
             UsageError::Image(error) => error.details(),
@@ -147,6 +163,11 @@ impl Diagnostic for UsageError {
     fn hint(&self) -> Option<String> {
         match self {
             UsageError::Conflict { hint, .. } => Some((*hint).to_owned()),
+            UsageError::Pairs { .. } => Some(
+                "give one issuer for all identities, or one for each, in the same order and all as values or all \
+                 as regular expressions; a policy file can say more"
+                    .to_owned(),
+            ),
             UsageError::Key { .. } => {
                 Some("a PEM file with one PUBLIC KEY block is expected".to_owned())
             }

@@ -10,6 +10,7 @@ mod clean;
 mod copy;
 mod detached_arguments;
 mod download;
+mod help;
 mod images;
 mod inspect;
 mod limits;
@@ -53,7 +54,8 @@ use crate::output::{self, Format, Output, Warnings};
     name = "keyless",
     version,
     propagate_version = true,
-    max_term_width = 100
+    max_term_width = 100,
+    disable_help_subcommand = true
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -96,6 +98,7 @@ enum Command {
     Sandbox(sandbox::SandboxArguments),
     Schema(schema::SchemaArguments),
     Version(version::VersionArguments),
+    Help(help::HelpArguments),
 }
 
 /// What a command runs with.
@@ -144,6 +147,7 @@ impl Context {
 
 /// Shows an error and returns its exit code.
 pub(crate) fn fail(error: &dyn Diagnostic) -> Exit {
+    help::assert_listed(error);
     output::show_error(error);
     error.exit()
 }
@@ -151,6 +155,7 @@ pub(crate) fn fail(error: &dyn Diagnostic) -> Exit {
 /// Shows why something was refused, with the command that would accept it if there is one; returns the exit
 /// code.
 pub(crate) fn refuse(error: &dyn Diagnostic, accepting: Option<&str>) -> Exit {
+    help::assert_listed(error);
     output::note(output::human::refusal(error, accepting));
     error.exit()
 }
@@ -258,5 +263,6 @@ pub fn main() -> Exit {
         Command::Sandbox(arguments) => sandbox::run(arguments, &context),
         Command::Schema(_) => schema::run(&context),
         Command::Version(arguments) => version::run(&arguments, &context),
+        Command::Help(arguments) => help::run(&arguments, &context),
     }
 }

@@ -33,11 +33,12 @@ pub(crate) struct IdentityArguments {
     #[arg(long, value_name = "REGEXP")]
     pub certificate_identity_regexp: Vec<String>,
 
-    /// OIDC issuer that vouched for the identity. Repeatable; one must match.
+    /// OIDC issuer that vouched for the identity. One serves all identities; several go with as many
+    /// identities, in order.
     #[arg(long, value_name = "URL")]
     pub certificate_oidc_issuer: Vec<String>,
 
-    /// Regular expression for the issuer; must match the whole of it. Repeatable.
+    /// Regular expression for the issuer; must match the whole of it. Repeatable, like the issuer.
     #[arg(long, value_name = "REGEXP")]
     pub certificate_oidc_issuer_regexp: Vec<String>,
 
@@ -103,18 +104,52 @@ impl IdentityArguments {
             (false, true) => "--certificate-oidc-issuer, or --certificate-oidc-issuer-regexp",
             (false, false) => "",
         };
-        let identities = subjects
-            .iter()
-            .flat_map(|subject| {
-                issuers
-                    .iter()
-                    .map(|issuer| (subject.clone(), issuer.clone()))
-            })
+        let identities = self
+            .pairs(subjects, issuers)?
             .map(|(subject, issuer)| {
                 IdentityMatcher::new(subject, issuer).with_claims(claims.clone())
             })
             .collect();
         Policy::identities(identities, content).ok_or(UsageError::NoIdentity { missing })
+    }
+
+    /// Pairs identities with issuers: one issuer serves all identities; several go with as many identities, in the
+    /// order in which they are given. An identity that is expected of one issuer is never taken from another.
+    fn pairs(
+        &self,
+        subjects: Vec<ValueMatcher>,
+        issuers: Vec<ValueMatcher>,
+    ) -> Result<impl Iterator<Item = (ValueMatcher, ValueMatcher)>, UsageError> {
+        let (identities, count) = (subjects.len(), issuers.len());
+        // Between two options there is no order that could be relied on.
+        let is_mixed =
+            |exact: &[String], patterns: &[String]| !exact.is_empty() && !patterns.is_empty();
+        let has_order = !is_mixed(
+            &self.certificate_identity,
+            &self.certificate_identity_regexp,
+        ) && !is_mixed(
+            &self.certificate_oidc_issuer,
+            &self.certificate_oidc_issuer_regexp,
+        );
+        // With nobody expected, what is missing is told instead.
+        if count > 1 && identities > 0 && (count != identities || !has_order) {
+            return Err(UsageError::Pairs {
+                identities,
+                issuers: count,
+            });
+        }
+        let mut issuers = issuers.into_iter();
+        let first = issuers.next();
+        Ok(subjects
+            .into_iter()
+            .enumerate()
+            .filter_map(move |(n, subject)| {
+                let issuer = match (n, count) {
+                    (1.., 2..) => issuers.next(),
+                    _ => first.clone(),
+                };
+                Some((subject, issuer?))
+            }))
     }
 
     /// Returns whether anything of this is given.

@@ -66,7 +66,7 @@ pub enum ChainError {
 /// What a leaf is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// Signing code: a Fulcio leaf (spec 03 §3).
+    /// Signing code: a Fulcio leaf (Fulcio, `docs/certificate-specification.md`).
     CodeSigning,
     /// Timestamping: RFC 3161 §2.3, the usage critical and alone.
     TimeStamping,
@@ -192,8 +192,9 @@ fn verify_authority(
 /// Verifies the path from the leaf through `authorities` to the anchor, the last of them, at one time.
 ///
 /// `authorities` is ordered from the issuer of leaves to the anchor, as a trusted root lists them
-/// (spec 08 §1); authorities that are not on the path are passed over. Returns the certificate that
-/// issued the leaf. The leaf's profile is *not* judged here, see [`verify_leaf_profile`].
+/// (`CertificateAuthority` of `sigstore_trustroot.proto`); authorities that are not on the path are passed over.
+/// Returns the certificate that issued the leaf. The leaf's profile is *not* judged here, see
+/// [`verify_leaf_profile`].
 ///
 /// # Errors
 /// [`ChainError`]; the first fault met going up.

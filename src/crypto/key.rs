@@ -1,7 +1,7 @@
 //! Public keys and signature verification.
 //!
 //! The hash is always named by the caller, never derived from the curve: Sigstore data mixes P-384
-//! keys with SHA-256 (timestamp authorities) and P-256 keys with SHA-384 (spec 01 §6).
+//! keys with SHA-256 (timestamp authorities) and P-256 keys with SHA-384 (protobuf-specs, `PublicKeyDetails`).
 
 use aws_lc_rs::digest as aws_digest;
 use aws_lc_rs::signature::{self as aws, UnparsedPublicKey, VerificationAlgorithm};
@@ -71,8 +71,8 @@ impl KeyKind {
         }
     }
 
-    /// Returns the hash that an artifact signature by such a key uses (spec 07 §6); Ed25519 hashes by
-    /// itself, its prehashed form with SHA-512. Old signatures by longer curves may use SHA-256.
+    /// Returns the hash that an artifact signature by such a key uses (Sigstore, `docs/algorithm-registry.md`);
+    /// Ed25519 hashes by itself, its prehashed form with SHA-512. Old signatures by longer curves may use SHA-256.
     pub fn artifact_hash(self) -> HashAlgorithm {
         match self {
             KeyKind::EcdsaP256 | KeyKind::Rsa => HashAlgorithm::Sha256,
@@ -164,7 +164,8 @@ impl PublicKey {
         })
     }
 
-    /// Parses a DER PKCS#1 RSAPublicKey, as old CT log entries of a trusted root have it (spec 08 §1).
+    /// Parses a DER PKCS#1 RSAPublicKey, as old CT log entries of a trusted root have it (`PKCS1_RSA_PKCS1V5` of
+    /// protobuf-specs).
     ///
     /// # Errors
     /// [`KeyError::Malformed`] if it is none.

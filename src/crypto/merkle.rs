@@ -197,7 +197,7 @@ mod tests {
             .collect()
     }
 
-    /// Known answers of spec 11 §7.
+    /// Known answers of RFC 6962 trees over the single bytes 0, 1, 2 and so on.
     #[test]
     fn known_roots_and_proofs() {
         assert_eq!(

@@ -1,6 +1,6 @@
 //! `keyless signing-config create` and `keyless trusted-root create`: the files of a private instance, from
 //! the same flags as cosign 3 has and equal to its output, apart from the empty `tsaConfig` and
-//! `rekorTlogConfig` that other clients refuse (spec 08).
+//! `rekorTlogConfig` that other clients refuse (protobuf-specs, `sigstore_trustroot.proto`).
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! The identity token: from where the user says, or from where the machine offers one (spec 02 §4).
+//! The identity token: from where the user says, or from where the machine offers one.
 
 use std::path::Path;
 

@@ -132,7 +132,7 @@ pub struct VerifiedBlob {
     pub verified: VerifiedBundle,
 }
 
-/// Returns the bundle's default name: `FILE.sigstore.json` (spec 07 §1).
+/// Returns the bundle's default name: `FILE.sigstore.json` (Sigstore Client Spec 4.1.1).
 pub fn default_bundle_path(file: &Path) -> PathBuf {
     with_suffix(file, ".sigstore.json")
 }

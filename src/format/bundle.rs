@@ -1,4 +1,5 @@
-//! The Sigstore bundle, versions 0.1 to 0.3 (spec 07): parsed strictly, written as v0.3.
+//! The Sigstore bundle, versions 0.1 to 0.3 (protobuf-specs, `sigstore_bundle.proto`): parsed strictly, written as
+//! v0.3.
 //!
 //! Parsing settles everything that can be judged without trust material: version rules, exactly one
 //! member of each oneof, counts, lengths. What remains plain afterwards is meant to be plain.
@@ -63,7 +64,7 @@ pub enum BundleError {
         /// Media type found.
         found: String,
     },
-    /// A rule of spec 07 §4 is broken.
+    /// A rule of `sigstore_bundle.proto` is broken.
     #[error("invalid bundle: {rule}")]
     Rule {
         /// The rule, as a fact about this bundle.
@@ -100,7 +101,7 @@ impl Diagnostic for BundleError {
 /// Who signed, as far as the bundle says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyMaterial {
-    /// The Fulcio leaf. Further certificates of a v0.1/v0.2 chain are dropped: they are not trusted.
+    /// The Fulcio leaf. Further certificates of a v0.1 or v0.2 chain have to fit and are dropped: they are not trusted.
     Certificate(Box<Certificate>),
     /// A key the verifier must already have; the hint is not authenticated.
     PublicKey {
@@ -141,7 +142,7 @@ impl Content {
     }
 }
 
-/// Proof that an entry is in the log (spec 04 §7).
+/// Proof that an entry is in the log (RFC 9162 section 2.1.3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InclusionProof {
     /// Index within the tree of the proof; differs from the entry's own where a log has shards.
@@ -232,7 +233,7 @@ impl Bundle {
     }
 
     /// Returns the bytes that a timestamp of this digest has to cover: the signature's, and of an older attestation
-    /// the whole envelope's (spec 06 §1), unless it is the signature's. cosign 2.5 stamps the one and 3.1 the other;
+    /// the whole envelope's, unless it is the signature's. cosign 2.5 stamps the one and 3.1 the other;
     /// either tells that the signature was there.
     pub fn stamped(&self, imprint: &Digest) -> &[u8] {
         let signature = self.content.signature();
@@ -242,7 +243,7 @@ impl Bundle {
         }
     }
 
-    /// Parses a bundle and applies the version rules of spec 07 §4.
+    /// Parses a bundle and applies the version rules of `sigstore_bundle.proto`.
     ///
     /// # Errors
     /// [`BundleError`].
@@ -395,23 +396,44 @@ fn key_material(
             if version == BundleVersion::V03 {
                 return rule("x509CertificateChain is not allowed in v0.3");
             }
-            let mut certificates = Vec::new();
-            for certificate in chain.certificates.0 {
-                certificates.push(Certificate::from_der(&certificate.raw_bytes)?);
-            }
-            if certificates.iter().skip(1).any(Certificate::is_self_issued) {
-                return rule("x509CertificateChain contains a root certificate");
-            }
-            match certificates.into_iter().next() {
-                Some(leaf) => Ok(KeyMaterial::Certificate(Box::new(leaf))),
-                None => rule("x509CertificateChain is empty"),
-            }
+            let certificates = chain.certificates.0.iter();
+            let certificates: Result<Vec<Certificate>, _> = certificates
+                .map(|certificate| Certificate::from_der(&certificate.raw_bytes))
+                .collect();
+            Ok(KeyMaterial::Certificate(Box::new(leaf_of(certificates?)?)))
         }
         (None, None, Some(public_key)) => Ok(KeyMaterial::PublicKey {
             hint: public_key.hint,
         }),
         (None, None, None) => rule("no certificate and no publicKey"),
         _ => rule("more than one of certificate, x509CertificateChain and publicKey is set"),
+    }
+}
+
+/// Returns the leaf of a chain, which stands first. What follows is not trusted, and dropped once it was seen to
+/// fit: each certificate issued by the next, so that all readers see one path. The last may be the root that the
+/// path leads to, as npm's and the SLSA generators' provenance of v0.1 has it; a root elsewhere, or twice, is no
+/// path. Whether a root is valid or known is not asked: the trusted root says what is.
+fn leaf_of(certificates: Vec<Certificate>) -> Result<Certificate, BundleError> {
+    let links = certificates.iter().zip(certificates.iter().skip(1));
+    for (position, (certificate, issuer)) in links.enumerate() {
+        if position > 0 && certificate.is_self_issued() {
+            return rule("x509CertificateChain has a root certificate before its end");
+        }
+        if certificate.issuer() != issuer.subject() || certificate.verify_signed_by(issuer).is_err()
+        {
+            return rule("x509CertificateChain has a certificate that the next one did not issue");
+        }
+    }
+    if let [_, .., last] = certificates.as_slice()
+        && last.is_self_issued()
+        && last.verify_signed_by(last).is_err()
+    {
+        return rule("x509CertificateChain ends with a root certificate that is not self-signed");
+    }
+    match certificates.into_iter().next() {
+        Some(leaf) => Ok(leaf),
+        None => rule("x509CertificateChain is empty"),
     }
 }
 
@@ -489,7 +511,7 @@ fn inclusion_proof(proof: wire::InclusionProof) -> Result<InclusionProof, Bundle
     })
 }
 
-/// Reads a `TransparencyLogEntry` message, as Rekor v2 answers with (spec 05 §2). Unlike a bundle's it may
+/// Reads a `TransparencyLogEntry` message, as Rekor v2 answers with (`rekor_service.proto`). Unlike a bundle's it may
 /// have members that a newer server added; like there, none twice.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! Whom a Fulcio certificate names: subject alternative name, issuer, and claims (spec 03 §3 and §4).
+//! Whom a Fulcio certificate names: subject alternative name, issuer, and claims (Fulcio, `docs/oid-info.md`).
 
 use der::asn1::{ObjectIdentifier, Utf8StringRef};
 use der::{Decode as _, Tag, Tagged as _};

@@ -1,4 +1,4 @@
-//! Checkpoints: C2SP signed notes whose text is a tree head (spec 04 §7, 05 §4).
+//! Checkpoints: C2SP signed notes whose text is a tree head (C2SP tlog-checkpoint).
 
 use super::limits;
 use super::protojson::{decode_base64, encode_base64};
@@ -129,7 +129,7 @@ fn signature_lines(text: &str) -> Result<Vec<NoteSignature>, CheckpointError> {
 }
 
 /// Computes the key id of a log key under a name: for Ed25519 as C2SP signed-note has it, over name and key;
-/// for ECDSA over the SubjectPublicKeyInfo; for RSA over name, type and SubjectPublicKeyInfo (spec 05 §4).
+/// for ECDSA over the SubjectPublicKeyInfo; for RSA over name, type and SubjectPublicKeyInfo (C2SP signed-note).
 pub fn key_id(name: &str, key: &PublicKey) -> Digest {
     match key.kind() {
         KeyKind::Ed25519 => Digest::sha256(&[name.as_bytes(), b"\n\x01", key.raw()].concat()),

@@ -1,4 +1,4 @@
-//! DSSE envelopes: what a signature over an in-toto statement covers (spec 07 §3).
+//! DSSE envelopes: what a signature over an in-toto statement covers (secure-systems-lab/dsse, `protocol.md`).
 
 use bytes::Bytes;
 

@@ -1,4 +1,5 @@
-//! OIDC identity tokens, as a client may judge them before it spends anything (spec 02 §1 and §2).
+//! OIDC identity tokens, as a client may judge them before it spends anything (OpenID Connect Core 2; Fulcio,
+//! `docs/oidc.md`).
 //!
 //! The issuer's signature is Fulcio's to verify; what is settled here is that the token is one, is
 //! meant for Sigstore, has not run out, and says whom the certificate will name.
@@ -248,7 +249,7 @@ impl IdentityToken {
         self.raw.expose()
     }
 
-    /// Returns the claim whose value proves possession of the key (spec 02 §3): the e-mail address where
+    /// Returns the claim whose value proves possession of the key (`fulcio.proto`): the e-mail address where
     /// there is one, the subject otherwise.
     pub fn challenge(&self) -> &str {
         self.email()
@@ -262,7 +263,7 @@ impl IdentityToken {
     }
 
     /// Returns the issuers that the certificate may name: the token's own, or the upstream one that a
-    /// federating issuer states (spec 02 §2).
+    /// federating issuer states (Fulcio, `docs/oidc.md`).
     pub fn certificate_issuers(&self) -> Vec<String> {
         let upstream = self
             .claims
@@ -276,7 +277,8 @@ impl IdentityToken {
     }
 
     /// Returns whether a certificate with this subject alternative name is one that this token earns
-    /// (spec 02 §2): its e-mail address, its subject, `subject!domain`, or its CI provider's or cluster's URI.
+    /// (Fulcio, `docs/oidc.md`): its e-mail address, its subject, `subject!domain`, or its CI provider's or
+    /// cluster's URI.
     pub fn may_be_certified_as(&self, identity: &str) -> bool {
         if let Some(email) = self.email() {
             return identity == email

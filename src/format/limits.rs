@@ -1,6 +1,6 @@
 //! Bounds on everything that is read from outside, each with its source.
 
-/// A bundle, in bytes (spec 01 §8). An attestation with a large predicate needs more, see [`TO_RAISE`].
+/// A bundle, in bytes. An attestation with a large predicate needs more, see [`TO_RAISE`].
 pub const BUNDLE_LEN: usize = 8 * 1024 * 1024;
 /// How to allow larger bundles.
 pub const TO_RAISE: &str = "pass --max-attachment-size to allow more, such as 200MB";
@@ -19,7 +19,7 @@ pub const TIMESTAMPS: usize = 32;
 pub const CHAIN_CERTIFICATES: usize = 10;
 /// Hashes in an inclusion proof: a tree of 2^63 leaves has paths of 63.
 pub const PROOF_HASHES: usize = 64;
-/// A checkpoint, in bytes (spec 01 §8).
+/// A checkpoint, in bytes.
 pub const CHECKPOINT_LEN: usize = 16 * 1024;
 /// Signature lines of a checkpoint: the log, and a generous number of witnesses.
 pub const CHECKPOINT_SIGNATURES: usize = 100;

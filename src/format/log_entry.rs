@@ -1,4 +1,4 @@
-//! Bodies of transparency log entries, read and proposed (spec 04 §2, §3 and §8; 05 §2 and §3).
+//! Bodies of transparency log entries, read and proposed (sigstore/rekor, `pkg/types`; rekor-tiles, `entry.proto`).
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -447,7 +447,7 @@ impl LogBody {
             ("intoto", "0.0.2") => {
                 let spec: v001::Intoto = read(spec)?;
                 let entry = only(spec.content.envelope.signatures.0)?;
-                // The signature is base64 of base64 (spec 04 §2).
+                // The signature is base64 of base64 (sigstore/rekor, intoto 0.0.2).
                 let signature = decode_base64(&entry.sig)
                     .and_then(|once| decode_base64(std::str::from_utf8(&once).ok()?));
                 spec.content.payload_hash.digest().zip(signature).and_then(
@@ -566,7 +566,8 @@ pub fn propose_hashedrekord_v002(
     .to_string()
 }
 
-/// What a Rekor v1 signed entry timestamp covers: RFC 8785 JSON of four members (spec 04 §5).
+/// What a Rekor v1 signed entry timestamp covers: RFC 8785 JSON of four members (sigstore/rekor,
+/// `LogEntry.verification.signedEntryTimestamp`).
 pub fn signed_entry_timestamp_input(
     body: &[u8],
     integrated_time: i64,

@@ -6,7 +6,9 @@ pub mod bundle;
 pub mod certificate_identity;
 pub mod checkpoint;
 pub mod dsse;
+#[cfg(feature = "cli")]
 pub mod identity_token;
+#[cfg(feature = "cli")]
 pub mod image_list;
 pub mod legacy;
 pub mod limits;

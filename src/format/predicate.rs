@@ -23,7 +23,7 @@ const CYCLONEDX: &str = "https://cyclonedx.org/bom";
 const VULN: &str = "https://cosign.sigstore.dev/attestation/vuln/v1";
 const OPENVEX: &str = "https://openvex.dev/ns";
 
-/// Names of predicate types, as cosign has them (spec 09 §1), with their URIs.
+/// Names of predicate types, as cosign has them (`cosign attest --type`), with their URIs.
 pub const NAMED: [(&str, &str); 10] = [
     ("slsaprovenance", SLSA_V02),
     ("slsaprovenance02", SLSA_V02),

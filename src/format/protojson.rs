@@ -1,4 +1,4 @@
-//! The JSON mapping of protocol buffers, as far as Sigstore's messages use it (spec 07 §2).
+//! The JSON mapping of protocol buffers, as far as Sigstore's messages use it (protobuf.dev, "ProtoJSON Format").
 //!
 //! 64-bit integers are strings or numbers, bytes are base64 in any of its four spellings, enums are
 //! names or numbers, `null` means absent. Unknown and duplicate members are the business of each

@@ -1,4 +1,5 @@
-//! In-toto statements (spec 07 §3, 09 §1): written byte-exactly, read with their subjects bounded.
+//! In-toto statements (in-toto attestation framework, `spec/v1/statement.md`): written byte-exactly, read with their
+//! subjects bounded.
 
 use std::collections::BTreeMap;
 
@@ -181,12 +182,12 @@ pub fn encode(subjects: &[(String, Digest)], predicate_type: &str, predicate: &s
     payload
 }
 
-/// Reads `sha256: <hex>`: whole, any case (spec 07 §5 I).
+/// Reads `sha256: <hex>`: whole, any case (in-toto, `spec/v1/digest_set.md`).
 fn digest(name: &str, value: &str) -> Option<Digest> {
     Digest::new(HashAlgorithm::from_name(name)?, &hex::decode(value).ok()?)
 }
 
-/// Writes the payload of an image signature, byte for byte as cosign 3 does (spec 09 §1).
+/// Writes the payload of an image signature, byte for byte as cosign 3 does.
 pub fn image_signature_payload(digest: &Digest, annotations: &BTreeMap<String, String>) -> Vec<u8> {
     let annotations =
         serde_json::to_string(annotations).expect("a map of strings always serialises");

@@ -1,4 +1,4 @@
-//! Tiles of a log (C2SP tlog-tiles, spec 05 §7): paths, and which of them an inclusion proof needs.
+//! Tiles of a log (C2SP tlog-tiles): paths, and which of them an inclusion proof needs.
 
 use crate::crypto::merkle::{Hash, node_hash, root};
 

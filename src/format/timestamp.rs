@@ -1,4 +1,4 @@
-//! RFC 3161 timestamps: the query, and the response with its signed token (spec 06).
+//! RFC 3161 timestamps: the query, and the response with its signed token.
 //!
 //! The token is walked element by element, because its signature covers exact bytes. Nothing is
 //! verified here; `verify` judges the signer, the imprint and the time.

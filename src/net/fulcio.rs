@@ -1,4 +1,4 @@
-//! Fulcio: a certificate for a key, in exchange for an identity token (spec 03 §1).
+//! Fulcio: a certificate for a key, in exchange for an identity token (`fulcio.proto`).
 
 use std::time::Duration;
 

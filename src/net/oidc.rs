@@ -1,4 +1,4 @@
-//! Identity tokens that a CI system hands out on request (spec 02 §4).
+//! Identity tokens that a CI system hands out on request.
 
 use serde::Deserialize;
 use url::Url;

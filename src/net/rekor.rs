@@ -1,4 +1,5 @@
-//! Rekor v1 and v2: adding an entry (spec 04 §2 to §6, 05 §2). Nothing of the answer is verified here.
+//! Rekor v1 and v2: adding an entry (sigstore/rekor, `openapi.yaml`; rekor-tiles, `rekor_service.proto`). Nothing of
+//! the answer is verified here.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -17,7 +18,8 @@ use crate::format::protojson::decode_base64;
 /// The service's name in errors.
 pub(super) const SERVICE: &str = "Rekor";
 
-/// A v2 log answers when a checkpoint covers the entry, which takes up to ten seconds (spec 05 §1).
+/// A v2 log answers when a checkpoint covers the entry, which takes up to ten seconds (rekor-tiles, "checkpoint
+/// interval").
 const V2_TIMEOUT: Duration = Duration::from_secs(45);
 
 fn post(url: Url, body: String) -> Request {

@@ -1,4 +1,4 @@
-//! Reading an entry back from a v2 log's tiles (spec 05 §7), for the one case where the log does not
+//! Reading an entry back from a v2 log's tiles (C2SP tlog-tiles), for the one case where the log does not
 //! hand out the proof itself: the answer to our POST got lost, and the repeated one says 409.
 
 use std::collections::HashMap;

@@ -1,4 +1,4 @@
-//! RFC 3161 timestamps over HTTP (spec 06 §2).
+//! RFC 3161 timestamps over HTTP (section 3.4).
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The certificate authority's HTTP interface (spec 03 §1), with the real one's checks and refusals.
+//! The certificate authority's HTTP interface (`fulcio.proto`), with the real one's checks and refusals.
 //!
 //! A request passes four gates in this order: identity token, public key, proof of possession or CSR
 //! signature, permitted algorithm. The messages are those Fulcio 1.8.8 answered when asked.
@@ -35,7 +35,7 @@ use super::leaf::Leaf;
 use super::oidc::{AUDIENCE, Issuer};
 use super::reply::{self, Grpc};
 
-/// Seconds a certificate is valid (spec 03 §3).
+/// Seconds a certificate is valid (Fulcio, `docs/certificate-specification.md`).
 const LIFETIME: i64 = 600;
 
 const BAD_TOKEN: &str = "There was an error processing the identity token";

@@ -1,4 +1,4 @@
-//! The certificate authority's first HTTP interface (spec 03 §1), which cosign 2 asks.
+//! The certificate authority's first HTTP interface (`/api/v1/signingCert`), which cosign 2 asks.
 //!
 //! The same gates and the same certificates as the second's, in other clothes: the token stands only in
 //! the `Authorization` header, the chain comes back as one PEM text with status 201, and a detached

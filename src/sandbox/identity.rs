@@ -122,7 +122,7 @@ fn workflow_claims(reference: &str) -> Option<Map<String, Value>> {
 pub(super) struct Principal {
     /// The one SubjectAltName.
     pub(super) name: SubjectName,
-    /// What the proof of possession signs (spec 02 §3).
+    /// What the proof of possession signs (`fulcio.proto`).
     pub(super) challenge: String,
     /// Issuer of the token.
     pub(super) issuer: String,
@@ -206,7 +206,7 @@ impl Principal {
     }
 
     /// Returns the Fulcio extensions in the order of their arcs: identifier and content of extnValue.
-    /// Up to .6 the value is bare text, from .8 on a UTF8String (spec 03 §4).
+    /// Up to .6 the value is bare text, from .8 on a UTF8String (Fulcio, `docs/oid-info.md`).
     pub(super) fn fulcio_extensions(&self) -> Vec<(ObjectIdentifier, Vec<u8>)> {
         let mut all = self.extensions.clone();
         all.push((1, self.issuer.clone()));

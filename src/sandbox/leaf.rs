@@ -1,4 +1,5 @@
-//! Code-signing certificates with Fulcio's profile (spec 03 §3), extension by extension in its order.
+//! Code-signing certificates with Fulcio's profile (`docs/certificate-specification.md`), extension by extension in
+//! its order.
 
 use der::asn1::ObjectIdentifier;
 use x509_cert::builder;

@@ -86,7 +86,7 @@ impl Material {
         })
     }
 
-    /// Returns the trusted root, version 0.1: the one that every client reads (spec 08 §1).
+    /// Returns the trusted root, version 0.1: the one that every client reads (`sigstore_trustroot.proto`).
     pub(super) fn trusted_root(&self) -> Value {
         const P256: &str = "PKIX_ECDSA_P256_SHA_256";
         let at = &self.addresses;
@@ -149,7 +149,7 @@ impl Material {
         ]
     }
 
-    /// Returns both in one (spec 08 §4).
+    /// Returns both in one (`ClientTrustConfig` of `sigstore_trustroot.proto`).
     fn client_trust_config(&self) -> Value {
         json!({
             "mediaType": "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json",

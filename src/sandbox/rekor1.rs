@@ -1,4 +1,4 @@
-//! The transparency log, version 1 (spec 04): one tree, an inclusion promise with every entry.
+//! The transparency log, version 1 (sigstore/rekor, `openapi.yaml`): one tree, an inclusion promise with every entry.
 //!
 //! An entry is taken only if its signature verifies. Statuses and messages are those Rekor 1.5.3
 //! answered when asked; reading entries back is here too, searching them is not.

@@ -1,4 +1,4 @@
-//! The transparency log, version 2 (spec 05): one way to write, static tiles to read.
+//! The transparency log, version 2 (rekor-tiles, C2SP tlog-tiles): one way to write, static tiles to read.
 //!
 //! Every entry is integrated before it is answered, so the checkpoint is always of the newest tree.
 //! Tiles and entry bundles are cut from memory when asked for.
@@ -26,7 +26,7 @@ use super::store::Store;
 use super::tree::{self, Tree};
 use super::{rekor1_entry, rekor2_entry};
 
-/// Name of the log: clients compare it with the host of the URL, without its port (spec 05 §5).
+/// Name of the log: clients compare it with the host of the URL, without its port (Sigstore Client Spec 4.4).
 pub(super) const ORIGIN: &str = "127.0.0.1";
 
 /// Hashes in a full tile, entries in a full bundle (C2SP tlog-tiles).

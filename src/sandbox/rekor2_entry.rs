@@ -1,5 +1,5 @@
 //! Entries proposed to Rekor v2: checked, and brought to the canonical body that becomes the leaf
-//! (spec 05 §2, §3).
+//! (rekor-tiles, `entry.proto`).
 
 use serde::Deserialize;
 use serde_json::{Value, json};

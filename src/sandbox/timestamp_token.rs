@@ -20,7 +20,7 @@ use crate::crypto::{Digest, HashAlgorithm};
 
 use super::keys::EcdsaKey;
 
-/// Policy of Sigstore's timestamp authorities (spec 06 §3).
+/// Policy of Sigstore's timestamp authorities (sigstore/timestamp-authority).
 pub(super) const POLICY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.57264.2");
 
 const SIGNED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.2");

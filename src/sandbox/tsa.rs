@@ -1,4 +1,4 @@
-//! The timestamp authority (RFC 3161 over HTTP, spec 06 §2).
+//! The timestamp authority (RFC 3161 over HTTP, section 3.4).
 
 use std::sync::Arc;
 

@@ -142,7 +142,7 @@ fn whole_seconds(time: UnixTime) -> String {
 }
 
 /// Writes OLPC canonical JSON: members sorted, no spaces, only quote and backslash escaped. Not RFC 8785:
-/// a newline stays a newline (spec 08 §3).
+/// a newline stays a newline (OLPC canonical JSON, as securesystemslib has it).
 fn canonical(value: &Value) -> String {
     match value {
         Value::String(text) => canonical_text(text),

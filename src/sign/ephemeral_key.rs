@@ -129,7 +129,7 @@ impl EphemeralKey {
     }
 
     /// Signs a challenge, the token's e-mail address or subject, so that Fulcio sees that the key is ours
-    /// (spec 02 §3). Returns a DER signature over SHA-256.
+    /// (Fulcio API, `proofOfPossession`). Returns a DER signature over SHA-256.
     pub fn prove_possession(&self, challenge: &str) -> Vec<u8> {
         let proof = sign(&self.0, &Digest::sha256(challenge.as_bytes()));
         overwrite_stack();
@@ -137,7 +137,7 @@ impl EphemeralKey {
     }
 
     /// Accepts a certificate for this key: same key, trusted chain now, an SCT of a trusted log, and the
-    /// identity and issuer that the token earns (spec 03 §2).
+    /// identity and issuer that the token earns (Sigstore Client Spec 2.1.3).
     ///
     /// `expected` replaces the identity derived from the token where an authority maps identities in its
     /// own way.

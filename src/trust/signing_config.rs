@@ -1,4 +1,4 @@
-//! `signing_config.v0.2.json` (spec 08 §2): which services sign, and how they are chosen.
+//! `signing_config.v0.2.json` (`sigstore_trustroot.proto`): which services sign, and how they are chosen.
 
 use std::collections::HashSet;
 
@@ -27,7 +27,7 @@ pub enum SigningConfigError {
         /// Media type found.
         found: String,
     },
-    /// A rule of spec 08 §2 is broken.
+    /// A rule of `sigstore_trustroot.proto` is broken.
     #[error("invalid signing config: {rule}")]
     Rule {
         /// The rule, as a fact about this file.
@@ -289,7 +289,7 @@ impl SigningConfig {
         })
     }
 
-    /// Chooses the services for a signing at this time (spec 08 §2, selection): the highest supported API
+    /// Chooses the services for a signing at this time (protobuf-specs, `SigningConfig`): the highest supported API
     /// version that has a valid service, newest first, at most one of an operator.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! `trusted_root.json` (spec 08 §1): authorities and logs, each with the time it was trusted for.
+//! `trusted_root.json` (`sigstore_trustroot.proto`): authorities and logs, each with the time it was trusted for.
 
 use serde::Deserialize;
 
@@ -31,7 +31,7 @@ pub enum TrustedRootError {
         /// Media type found.
         found: String,
     },
-    /// A rule of spec 08 §1 is broken.
+    /// A rule of `sigstore_trustroot.proto` is broken.
     #[error("invalid trusted root: {rule}")]
     Rule {
         /// The rule, as a fact about this file.
@@ -77,7 +77,7 @@ pub struct LogInstance {
 }
 
 impl LogInstance {
-    /// Returns what counts as one for a threshold: the operator, or the log itself (spec 07 §8).
+    /// Returns what counts as one for a threshold: the operator, or the log itself.
     pub fn party(&self) -> String {
         match &self.operator {
             Some(operator) if !operator.is_empty() => operator.clone(),
@@ -115,7 +115,7 @@ pub struct TimestampAuthority {
 }
 
 impl TimestampAuthority {
-    /// Returns what counts as one for a threshold: operator, address, or certificate subject (spec 07 §8).
+    /// Returns what counts as one for a threshold: operator, address, or certificate subject.
     pub fn party(&self) -> String {
         match &self.operator {
             Some(operator) if !operator.is_empty() => operator.clone(),

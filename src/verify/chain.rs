@@ -1,5 +1,5 @@
 //! The signer's certificate: its profile, and a path to a trusted authority at every observed time
-//! (spec 07 §5 F).
+//! (Sigstore Client Spec 4.3).
 
 use crate::crypto::chain::{ChainError, LeafProfile, Purpose, verify_leaf_profile, verify_path};
 use crate::crypto::{Certificate, UnixTime};

@@ -1,4 +1,4 @@
-//! Transparency log entries: in a trusted log, provably, and about this signature (spec 04, 05).
+//! Transparency log entries: in a trusted log, provably, and about this signature (Sigstore Client Spec 4.4).
 
 use crate::crypto::merkle::{Hash, leaf_hash, verify_inclusion};
 use crate::crypto::{Digest, HashAlgorithm, PublicKey, SignatureMemo, UnixTime};

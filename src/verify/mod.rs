@@ -5,7 +5,7 @@
 //! [`verify`] does not compile. Nothing here
 //! reads a clock, a file or the network; times come from log promises and timestamps alone.
 //!
-//! What is decided where the specification leaves room (spec 07 §5 C, D):
+//! What is decided where the specification leaves room (Sigstore Client Spec 4.2 and 4.4):
 //! - A timestamp by an authority that the trusted root does not list is no evidence and does not
 //!   count; one by a listed authority, or one that cannot be read or covers another signature, refuses
 //!   the bundle.
@@ -21,6 +21,7 @@ pub mod error;
 pub mod explain;
 pub mod glob;
 pub mod policy;
+#[cfg(feature = "cli")]
 pub mod policy_file;
 pub mod predicate;
 pub mod rego;
@@ -75,7 +76,7 @@ impl TimeSource {
 pub struct ObservedTimes(Vec<(UnixTime, TimeSource)>);
 
 impl ObservedTimes {
-    /// Collects the times of bound entries and verified timestamps (spec 07 §5 E). A log that promises no
+    /// Collects the times of bound entries and verified timestamps (Sigstore Client Spec 4.2). A log that promises no
     /// time must have been trusted at every time that others vouch for.
     fn collect(
         entries: &[BoundEntry],
@@ -277,7 +278,7 @@ impl<'t> Verifier<'t> {
         }
     }
 
-    /// Verifies a bundle against an artifact and a policy (spec 07 §5).
+    /// Verifies a bundle against an artifact and a policy (Sigstore Client Spec 4).
     ///
     /// Not checked here: whether an artifact's name, tag or repository is the one meant; the caller decides
     /// which digest to ask about.

@@ -1,4 +1,4 @@
-//! What the verifier asks for: who may have signed, and what (spec 07 §7).
+//! What the verifier asks for: who may have signed, and what.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,7 +50,7 @@ impl ValueMatcher {
     }
 
     /// Compiles a pattern. It must match the whole value, whether or not it is anchored; it is compiled
-    /// alone first, so that no bracket of it can escape the group (spec 07 §7).
+    /// alone first, so that no bracket of it can escape the group.
     ///
     /// # Errors
     /// [`PatternError`].
@@ -120,7 +120,7 @@ impl ValueMatcher {
     }
 }
 
-/// A claim that the certificate must carry (spec 03 §3).
+/// A claim that the certificate must carry (Fulcio, `docs/oid-info.md`).
 #[derive(Debug, Clone)]
 pub struct ClaimMatcher {
     name: &'static str,

@@ -6,8 +6,9 @@ use std::num::NonZeroUsize;
 use crate::verify::VerifyError;
 use crate::verify::explain::{THRESHOLD, Trail};
 
-/// How many distinct operators must vouch (spec 07 §8). Two proofs of one operator count once; where the
-/// trusted root names no operator, the log's key or the authority's address stands for it.
+/// How many distinct operators must vouch (Sigstore Client Spec 4.6, "Threshold verification"). Two
+/// proofs of one operator count once; where the trusted root names no operator, the log's key or the authority's
+/// address stands for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Thresholds {
     /// Operators of transparency logs that hold the signature.

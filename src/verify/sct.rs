@@ -1,4 +1,4 @@
-//! Signed certificate timestamps: issuance was promised to be public (spec 03 §5).
+//! Signed certificate timestamps: issuance was promised to be public (RFC 6962 section 3.2).
 
 use crate::crypto::key::KeyKind;
 use crate::crypto::{Certificate, SignatureMemo, UnixTime};

@@ -1,4 +1,4 @@
-//! What was signed: the signature itself, and that it is about the artifact (spec 07 §5 B, H, I).
+//! What was signed: the signature itself, and that it is about the artifact (Sigstore Client Spec 4.5).
 
 use bytes::Bytes;
 
@@ -47,7 +47,7 @@ impl Artifact {
 }
 
 /// Returns the hashes that a signature by such a key may be made with, the usual one first. Signers used
-/// SHA-256 with every curve for years (spec 07 §6).
+/// SHA-256 with every curve for years (Sigstore, `docs/algorithm-registry.md`).
 fn signing_hashes(key: KeyKind) -> &'static [HashAlgorithm] {
     match key {
         KeyKind::EcdsaP256 | KeyKind::Rsa => &[HashAlgorithm::Sha256],

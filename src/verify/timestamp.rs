@@ -1,4 +1,4 @@
-//! RFC 3161 timestamps over the signature (spec 06 §5).
+//! RFC 3161 timestamps over the signature (Sigstore Client Spec 4.2.1).
 
 use der::asn1::ObjectIdentifier;
 

@@ -51,6 +51,7 @@ fn help_of_every_command() {
         "sandbox demo",
         "schema",
         "version",
+        "help",
     ];
     let mut expected = Vec::new();
     for command in commands {
@@ -116,5 +117,33 @@ fn no_command_is_left_out() {
         let golden =
             Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/cli/golden/{command}.txt"));
         assert!(golden.exists(), "{command}");
+    }
+}
+
+#[test]
+fn help_on_commands_topics_and_errors() {
+    let world = World::new();
+    let shows = |words: &str| world.keyless(words).run().exits(0).stdout;
+    assert!(shows("help policy init").contains("Usage: keyless policy init"));
+    assert!(shows("help").contains("Usage: keyless "));
+    assert!(shows("help topics").contains("errors"));
+    let one = shows("help errors identity-mismatch");
+    assert!(one.starts_with("identity-mismatch (exit 12)\n"), "{one}");
+    assert!(shows("help errors").contains("| `log-unknown` | 32 |"));
+    let document = world
+        .keyless("help errors --output json")
+        .run()
+        .exits(0)
+        .json();
+    let errors = document["errors"].as_array().unwrap();
+    let unknown = errors.iter().find(|row| row["code"] == "log-unknown");
+    assert_eq!(unknown.unwrap()["exitCodes"], serde_json::json!([32]));
+    for (words, similar) in [
+        ("help errors identity-wrong", "identity-mismatch"),
+        ("help errors x", "`errors x`"),
+        ("help nothing", "`nothing`"),
+    ] {
+        let run = world.keyless(words).run().exits(2);
+        assert!(run.stderr.contains(similar), "{}", run.stderr);
     }
 }

@@ -165,6 +165,9 @@ fn documents() -> Vec<Value> {
         documents.push(run.run().json());
     };
     print("version", none);
+    print("help topics", none);
+    print("help errors no-signature", none);
+    print("help version", none);
     print("sign-blob file", none);
     print("sign-blob absent", none);
     print("verify-blob file --explain", &expecting);

@@ -275,23 +275,184 @@ fn without_an_expected_signer_nothing_is_verified_and_the_signers_are_listed() {
     }
 }
 
+/// One issuer serves all identities; several go with as many identities, in order. What else there is, is asked
+/// about again.
 #[test]
-fn several_identities_may_be_expected() {
+fn an_identity_is_taken_from_its_own_issuer_alone() {
     let world = World::new();
     let image = signed(&world, "v1");
-    let issuer = world.sandbox.issuer();
-    let flags = [
-        "--certificate-identity",
-        "ann@example.test",
-        "--certificate-identity",
-        IDENTITY,
-        "--certificate-oidc-issuer",
-        "https://issuer.example.test",
-        "--certificate-oidc-issuer",
-        issuer,
+    let ours = world.sandbox.issuer();
+    const OTHER: &str = "https://issuer.example.test";
+    const ANN: &str = "ann@example.test";
+    const IDENTITIES: &str = "--certificate-identity";
+    const PATTERNS: &str = "--certificate-identity-regexp";
+    const ISSUERS: &str = "--certificate-oidc-issuer";
+    const ISSUER_PATTERNS: &str = "--certificate-oidc-issuer-regexp";
+    let cases: [(&str, &[(&str, &str)], &str); 17] = [
+        (
+            "one of each",
+            &[(IDENTITIES, IDENTITY), (ISSUERS, ours)],
+            "",
+        ),
+        (
+            "several identities, one issuer",
+            &[(IDENTITIES, ANN), (IDENTITIES, IDENTITY), (ISSUERS, ours)],
+            "",
+        ),
+        (
+            "two kinds of identities, one issuer",
+            &[(IDENTITIES, ANN), (PATTERNS, "dev@.*"), (ISSUERS, ours)],
+            "",
+        ),
+        (
+            "pairs, ours second",
+            &[
+                (IDENTITIES, ANN),
+                (ISSUERS, OTHER),
+                (IDENTITIES, IDENTITY),
+                (ISSUERS, ours),
+            ],
+            "",
+        ),
+        (
+            "pairs, ours first",
+            &[
+                (IDENTITIES, IDENTITY),
+                (ISSUERS, ours),
+                (IDENTITIES, ANN),
+                (ISSUERS, OTHER),
+            ],
+            "",
+        ),
+        (
+            "pairs, with the identity expected of another issuer",
+            &[
+                (IDENTITIES, IDENTITY),
+                (ISSUERS, OTHER),
+                (IDENTITIES, ANN),
+                (ISSUERS, ours),
+            ],
+            "identity-mismatch",
+        ),
+        (
+            "the same, crosswise",
+            &[
+                (IDENTITIES, ANN),
+                (ISSUERS, ours),
+                (IDENTITIES, IDENTITY),
+                (ISSUERS, OTHER),
+            ],
+            "identity-mismatch",
+        ),
+        (
+            "pairs of patterns",
+            &[
+                (PATTERNS, "dev@.*"),
+                (ISSUER_PATTERNS, OTHER),
+                (PATTERNS, "ann@.*"),
+                (ISSUER_PATTERNS, ".*127.*"),
+            ],
+            "identity-mismatch",
+        ),
+        (
+            "identities as patterns, issuers exact",
+            &[
+                (PATTERNS, "ann@.*"),
+                (PATTERNS, "dev@.*"),
+                (ISSUERS, OTHER),
+                (ISSUERS, ours),
+            ],
+            "",
+        ),
+        (
+            "one identity twice, of either issuer",
+            &[
+                (IDENTITIES, IDENTITY),
+                (IDENTITIES, IDENTITY),
+                (ISSUERS, OTHER),
+                (ISSUERS, ours),
+            ],
+            "",
+        ),
+        (
+            "one identity, two issuers",
+            &[(IDENTITIES, IDENTITY), (ISSUERS, OTHER), (ISSUERS, ours)],
+            "usage-identity-pairs",
+        ),
+        (
+            "one identity, an issuer and a pattern",
+            &[
+                (IDENTITIES, IDENTITY),
+                (ISSUERS, ours),
+                (ISSUER_PATTERNS, ".*"),
+            ],
+            "usage-identity-pairs",
+        ),
+        (
+            "three identities, two issuers",
+            &[
+                (IDENTITIES, ANN),
+                (IDENTITIES, "eve@example.test"),
+                (IDENTITIES, IDENTITY),
+                (ISSUERS, OTHER),
+                (ISSUERS, ours),
+            ],
+            "usage-identity-pairs",
+        ),
+        (
+            "two identities, three issuers",
+            &[
+                (IDENTITIES, ANN),
+                (IDENTITIES, IDENTITY),
+                (ISSUERS, OTHER),
+                (ISSUERS, ours),
+                (ISSUERS, ours),
+            ],
+            "usage-identity-pairs",
+        ),
+        (
+            "identities of two kinds have no order",
+            &[
+                (PATTERNS, "dev@.*"),
+                (ISSUERS, ours),
+                (IDENTITIES, ANN),
+                (ISSUERS, OTHER),
+            ],
+            "usage-identity-pairs",
+        ),
+        (
+            "issuers of two kinds have no order",
+            &[
+                (IDENTITIES, IDENTITY),
+                (ISSUER_PATTERNS, OTHER),
+                (IDENTITIES, ANN),
+                (ISSUERS, ours),
+            ],
+            "usage-identity-pairs",
+        ),
+        (
+            "issuers alone",
+            &[(ISSUERS, ours), (ISSUERS, OTHER)],
+            "usage-identity-missing",
+        ),
     ];
-    let (run, _) = judge(&world, &image, &flags);
-    run.exits(0);
+    for (name, flags, expected) in cases {
+        let flags: Vec<&str> = flags
+            .iter()
+            .flat_map(|(flag, value)| [*flag, *value])
+            .collect();
+        let run = world
+            .keyless("verify --output json")
+            .arg(image.by_digest())
+            .args(&flags)
+            .run();
+        println!("{name}");
+        match expected {
+            "" => run.exits(0),
+            "identity-mismatch" => run.exits(12),
+            code => run.fails(2, code),
+        };
+    }
 }
 
 #[test]

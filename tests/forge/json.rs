@@ -12,6 +12,7 @@ use keyless::format::bundle::Bundle;
 use keyless::format::statement::Statement;
 use serde_json::{Map, Value, json};
 
+use crate::certificate::Template;
 use crate::forge::{ARTIFACT, COSIGN_SIGN, Forge, Scene, statement};
 use crate::log::base64;
 use crate::{Base, PASSES, export};
@@ -225,6 +226,154 @@ fn rules_of_the_versions() {
             "bundle-certificate",
         ),
     ]);
+}
+
+/// What follows the leaf in a chain of v0.1 and v0.2; each is right but for its one thing.
+#[test]
+fn chains_of_the_older_versions() {
+    type Chain = fn(&Forge) -> Vec<Template>;
+    let chains: [(&str, Chain, &str); 16] = [
+        ("leaf-alone", |_| Vec::new(), PASSES),
+        ("intermediate", |f| vec![f.intermediate.clone()], PASSES),
+        (
+            "root-at-the-end",
+            |f| vec![f.intermediate.clone(), f.root.clone()],
+            PASSES,
+        ),
+        (
+            "root-at-the-end-expired",
+            |f| {
+                let mut root = f.root.clone();
+                (root.not_before, root.not_after) = (1, 2);
+                vec![f.intermediate.clone(), root]
+            },
+            // It is not trusted, so its dates say nothing; the trusted root's own copy is judged.
+            PASSES,
+        ),
+        (
+            "root-cross-signed",
+            |f| {
+                let mut root = f.root.clone();
+                root.issuer = "somebody else";
+                root.signer = f.stranger.clone();
+                vec![f.intermediate.clone(), root]
+            },
+            PASSES,
+        ),
+        (
+            "root-twice",
+            |f| vec![f.intermediate.clone(), f.root.clone(), f.root.clone()],
+            "bundle-invalid",
+        ),
+        (
+            "root-in-the-middle",
+            |f| vec![f.root.clone(), f.intermediate.clone()],
+            "bundle-invalid",
+        ),
+        (
+            "root-after-the-leaf",
+            |f| vec![f.root.clone()],
+            "bundle-invalid",
+        ),
+        (
+            "root-of-another-name",
+            |f| {
+                let mut root = f.root.clone();
+                (root.subject, root.issuer) = ("another", "another");
+                vec![f.intermediate.clone(), root]
+            },
+            "bundle-invalid",
+        ),
+        (
+            "root-of-another-key",
+            |f| {
+                let mut root = f.root.clone();
+                (root.key, root.signer) = (f.stranger.clone(), f.stranger.clone());
+                vec![f.intermediate.clone(), root]
+            },
+            "bundle-invalid",
+        ),
+        (
+            "root-not-self-signed",
+            |f| {
+                let mut root = f.root.clone();
+                root.signer = f.stranger.clone();
+                vec![f.intermediate.clone(), root]
+            },
+            "bundle-invalid",
+        ),
+        (
+            "intermediate-twice",
+            |f| vec![f.intermediate.clone(), f.intermediate.clone()],
+            "bundle-invalid",
+        ),
+        (
+            "intermediate-of-another-key",
+            |f| {
+                let mut intermediate = f.intermediate.clone();
+                intermediate.key = f.stranger.clone();
+                vec![intermediate, f.root.clone()]
+            },
+            "bundle-invalid",
+        ),
+        (
+            "intermediate-of-another-name",
+            |f| {
+                let mut intermediate = f.intermediate.clone();
+                intermediate.subject = "another";
+                vec![intermediate, f.root.clone()]
+            },
+            "bundle-invalid",
+        ),
+        ("leaf-twice", |f| vec![f.leaf.clone()], "bundle-invalid"),
+        (
+            "eleven-certificates",
+            |f| {
+                // A path that fits: each of these authorities is issued by the next.
+                let mut path: Vec<Template> = vec![f.intermediate.clone(); 10];
+                for n in 0..10 {
+                    let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k"];
+                    path[n].signer = f.intermediate.key.clone();
+                    path[n].issuer = names[n + 1];
+                    if n > 0 {
+                        path[n].subject = names[n];
+                    }
+                }
+                path
+            },
+            "bundle-malformed",
+        ),
+    ];
+    let mut wrong = Vec::new();
+    for (version, base) in [("v0.1", v01 as fn() -> Document), ("v0.2", v02)] {
+        for (name, following, expected) in &chains {
+            let mut bundle = base();
+            let following = following(&bundle.forge);
+            let list = bundle
+                .pointer_mut("/verificationMaterial/x509CertificateChain/certificates")
+                .unwrap();
+            for template in following {
+                let certificate = template.issue();
+                let member = json!({ "rawBytes": base64(certificate.der()) });
+                list.as_array_mut().unwrap().push(member);
+            }
+            let found = code(&bundle.to_string());
+            if found != *expected {
+                wrong.push(format!(
+                    "{version} {name}: expected {expected:?}, found {found:?}"
+                ));
+            }
+            if *expected == PASSES {
+                // It is the leaf that is judged, and nothing else of the chain.
+                let parsed = Bundle::parse(bundle.to_string().as_bytes()).unwrap();
+                assert_eq!(
+                    parsed.key_material, bundle.scene.bundle.key_material,
+                    "{name}"
+                );
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
 #[test]

@@ -186,7 +186,7 @@ pub fn entries_url(sandbox: &Sandbox, rekor: RekorVersion) -> String {
     }
 }
 
-/// Rewrites Rekor v1's answer as the entry of a bundle (spec 04 §6).
+/// Rewrites Rekor v1's answer as the entry of a bundle.
 pub fn v1_entry(answer: &Value) -> Value {
     let entry = answer.as_object().unwrap().values().next().unwrap();
     let base64_of = |hex: &Value| STANDARD.encode(hex::decode(hex.as_str().unwrap()).unwrap());

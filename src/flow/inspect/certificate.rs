@@ -87,7 +87,7 @@ pub(super) fn shown_name(der: &[u8]) -> String {
 }
 
 const SUBJECT_KEY_ID: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.14");
-/// Type of the otherName that holds a username (spec 03 §3).
+/// Type of the otherName that holds a username (Fulcio, `docs/oid-info.md`).
 const USERNAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.57264.1.7");
 const AUTHORITY_KEY_ID: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.35");
 /// Extensions that have members of their own: keyUsage, basicConstraints, extendedKeyUsage, and the rest.

@@ -1,9 +1,9 @@
-//! What cosign wrote before the bundle (spec 09 §2): simple signing payloads and envelopes as layers of a
-//! manifest under the tag `sha256-<hex>.sig` or `.att`, with certificate, log promise and timestamp in
+//! What cosign wrote before the bundle (cosign, `specs/SIGNATURE_SPEC.md`): simple signing payloads and envelopes as
+//! layers of a manifest under the tag `sha256-<hex>.sig` or `.att`, with certificate, log promise and timestamp in
 //! the layer's annotations; and the older JSON bundle of files.
 //!
-//! Each is read into a [`Bundle`](super::bundle::Bundle), so that one verifier judges everything. What these forms cannot carry, an
-//! inclusion proof among it, is missing there, and the verifier says so.
+//! Each is read into a [`Bundle`](super::bundle::Bundle), so that one verifier judges everything. What these forms
+//! cannot carry, an inclusion proof among it, is missing there, and the verifier says so.
 
 pub mod layer;
 pub mod local_bundle;

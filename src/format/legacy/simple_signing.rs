@@ -98,7 +98,7 @@ impl SimpleSigning {
         })
     }
 
-    /// Writes the payload byte for byte as cosign does (spec 09 §2).
+    /// Writes the payload byte for byte as cosign does.
     pub fn encode(&self) -> Vec<u8> {
         let text = |text: &str| serde_json::to_string(text).expect("a string always serialises");
         let optional = match self.annotations.is_empty() {

@@ -2,7 +2,8 @@
 
 use crate::crypto::Digest;
 
-/// What a tag `sha256-<hex>.<suffix>` holds for the manifest or index of that digest (spec 09, section 2).
+/// What a tag `sha256-<hex>.<suffix>` holds for the manifest or index of that digest (cosign,
+/// `specs/SIGNATURE_SPEC.md`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum LegacyTag {
     /// `.sig`: simple-signing signatures, one for each layer.
