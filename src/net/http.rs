@@ -397,16 +397,16 @@ pub fn is_this_machine(url: &Url) -> bool {
 /// Returns whether an address is this machine's own: loopback, or the unspecified one. One that holds an address
 /// of the older kind (RFC 4291 section 2.5.5) is that.
 fn is_here(address: IpAddr) -> bool {
-    let embedded = match address {
+    let compatible = match address {
         IpAddr::V6(v6) => v6.to_ipv4().map(IpAddr::V4),
         IpAddr::V4(_) => None,
     };
-    [Some(address), embedded]
+    let mapped = address.to_canonical();
+    [Some(mapped), compatible]
         .into_iter()
         .flatten()
-        .any(|address| {
-            address.is_loopback() || address.is_unspecified() || starts_with_zero(address)
-        })
+        .any(|address| address.is_loopback() || address.is_unspecified())
+        || starts_with_zero(mapped)
 }
 
 /// "This network" (RFC 1122 section 3.2.1.3).
