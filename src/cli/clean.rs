@@ -8,9 +8,9 @@ use super::arguments::{UsageError, images};
 use super::registry_arguments::RegistryArguments;
 use super::{Context, fail, fail_with, finish, note_exit, run_async};
 use crate::diagnostic::Exit;
-use crate::flow::clean::{CleanType, carry_out, plan};
+use crate::flow::clean::{CleanType, Why, carry_out, plan};
 use crate::net::HttpClient;
-use crate::output::attached::{clean_item, clean_text, cleaned};
+use crate::output::attached::{clean_item, clean_plan_text, clean_stay, clean_text, cleaned};
 use crate::output::{Format, note};
 
 /// What is deleted.
@@ -43,8 +43,9 @@ impl From<What> for CleanType {
 /// Delete what is attached to an image. The image itself is never deleted.
 ///
 /// Manifests that refer to the image, their entries under the fallback tag, and the tags of cosign's older
-/// formats. What goes is shown first; without --force, on a terminal, it is asked for. Blobs are left to the
-/// registry's own collection, and log entries stay for ever.
+/// formats. Only what says itself that it is this image's is deleted, and no manifest that another tag or an index
+/// still names; what stays is shown with the reason. What goes is shown first; without --force, on a terminal, it
+/// is asked for. Blobs are left to the registry's own collection, and log entries stay for ever.
 ///
 /// Example: keyless clean registry.example/app:v1 --type attestation
 #[derive(Debug, Args)]
@@ -65,6 +66,10 @@ pub(crate) struct CleanArguments {
     #[arg(short, long)]
     force: bool,
 
+    /// Show what would be deleted and what would stay, and delete nothing.
+    #[arg(long)]
+    dry_run: bool,
+
     /// How to show the result.
     #[arg(short, long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
     output: Format,
@@ -79,11 +84,11 @@ pub(crate) fn run(arguments: CleanArguments, context: &Context) -> Exit {
         Ok(output) => output,
         Err(exit) => return exit,
     };
-    let asks = !arguments.force;
+    let asks = !arguments.force && !arguments.dry_run;
     if asks && !io::stdin().is_terminal() {
         let error = UsageError::Conflict {
             what: "nobody is there to confirm what is deleted",
-            hint: "pass --force, or run it on a terminal",
+            hint: "pass --force, or run it on a terminal; --dry-run shows what would go",
         };
         return fail_with(output, COMMAND, &error);
     }
@@ -107,9 +112,24 @@ pub(crate) fn run(arguments: CleanArguments, context: &Context) -> Exit {
         Err(error) => return fail_with(output, COMMAND, &error),
     };
     let mut exit = note_exit(&plan.problems.iter().collect::<Vec<_>>());
+    for stay in &plan.stays {
+        if let Why::Because(error) = &stay.why {
+            exit = exit.worst(fail(error.as_ref()));
+        }
+    }
+    if arguments.dry_run {
+        for line in clean_plan_text(&plan) {
+            output.line(line);
+        }
+        output.document(&cleaned(&arguments.image, &plan, None, exit));
+        return finish(output, exit);
+    }
     if asks && !plan.items.is_empty() {
         for item in &plan.items {
             note(clean_item(&plan, item));
+        }
+        for stay in &plan.stays {
+            note(clean_stay(&plan, stay));
         }
         note(format!(
             "delete these {} from {}? [y/N]",
@@ -136,7 +156,7 @@ pub(crate) fn run(arguments: CleanArguments, context: &Context) -> Exit {
     for error in errors {
         exit = exit.worst(fail(error));
     }
-    output.document(&cleaned(&arguments.image, &plan, &report, exit));
+    output.document(&cleaned(&arguments.image, &plan, Some(&report), exit));
     finish(output, exit)
 }
 

@@ -28,6 +28,14 @@ pub enum NetError {
         /// The limit, in seconds.
         seconds: u64,
     },
+    /// A secret would travel unencrypted.
+    #[error("{service} is not asked over plain HTTP, as a secret would be sent")]
+    NotEncrypted {
+        /// The service, as shown to people.
+        service: &'static str,
+        /// Redacted URL.
+        url: String,
+    },
     /// The reply is larger than it may be; nothing of it is used.
     #[error("reply of {service} exceeds {limit} bytes")]
     TooLarge {
@@ -82,6 +90,7 @@ impl Diagnostic for NetError {
         match self {
             NetError::Unreachable { .. } => "service-unreachable",
             NetError::TimedOut { .. } => "service-timed-out",
+            NetError::NotEncrypted { .. } => "service-not-encrypted",
             NetError::TooLarge { .. } => "reply-too-large",
             NetError::Status { .. } => match self.exit() {
                 Exit::ServiceFailed => "service-failed",
@@ -97,6 +106,7 @@ impl Diagnostic for NetError {
     fn exit(&self) -> Exit {
         match self {
             NetError::Unreachable { .. } | NetError::TimedOut { .. } => Exit::Unreachable,
+            NetError::NotEncrypted { .. } => Exit::Usage,
             NetError::TooLarge { .. } | NetError::BadReply { .. } => Exit::BadReply,
             NetError::Status { status, .. } => match status {
                 401 | 403 => Exit::Denied,
@@ -114,7 +124,9 @@ impl Diagnostic for NetError {
             NetError::Unreachable { url, cause, .. } => {
                 vec![("url", url.clone()), ("cause", cause.clone())]
             }
-            NetError::TimedOut { url, .. } | NetError::TooLarge { url, .. } => {
+            NetError::TimedOut { url, .. }
+            | NetError::TooLarge { url, .. }
+            | NetError::NotEncrypted { url, .. } => {
                 vec![("url", url.clone())]
             }
             NetError::Status { url, message, .. } => {
@@ -146,6 +158,9 @@ impl Diagnostic for NetError {
             ),
             NetError::Status { status: 429, .. } => {
                 Some("the service asks to slow down; repeat the command later".to_owned())
+            }
+            NetError::NotEncrypted { .. } => {
+                Some("plain HTTP is for services on loopback; name an https address".to_owned())
             }
             NetError::NoTrustAnchors { .. } => {
                 Some("SSL_CERT_FILE or SSL_CERT_DIR is set: correct or unset it".to_owned())

@@ -6,6 +6,7 @@
 
 mod message;
 mod retry;
+mod sent;
 mod stream;
 mod tls;
 
@@ -20,6 +21,7 @@ pub use message::{REPLY_LIMIT, REQUEST_TIMEOUT, Reply, Request, secret_header};
 pub use reqwest::{Method, StatusCode, header};
 pub use retry::{Backoff, RetryPolicy, jitter};
 use retry::{backoff_delay, is_transient, retry_after};
+pub use sent::hide;
 pub use stream::{Unread, Upload};
 pub use tls::{TlsOptions, TlsTrust};
 use url::{Host, Url};
@@ -46,6 +48,8 @@ struct Transports {
     plain_loopback: OnceLock<Result<reqwest::Client, NetError>>,
     /// HTTPS on loopback: never through a proxy.
     tls_loopback: OnceLock<Result<reqwest::Client, NetError>>,
+    /// What services lead to: never an address of this machine, whatever its name.
+    led: OnceLock<Result<reqwest::Client, NetError>>,
     /// Everything else.
     general: OnceLock<Result<reqwest::Client, NetError>>,
     tls: TlsOptions,
@@ -84,6 +88,24 @@ impl HttpClient {
     /// [`NetError::NoTrustAnchors`].
     pub async fn send(&self, request: Request) -> Result<Reply, NetError> {
         let backoff = request.retry.backoff_for(&request.method);
+        let mut sensitive = request.headers.values().filter(|v| v.is_sensitive());
+        let has_secrets = sensitive.next().is_some() || !request.secrets.is_empty();
+        if has_secrets
+            && !request.plain
+            && request.url.scheme() == "http"
+            && !is_loopback(&request.url)
+        {
+            return Err(NetError::NotEncrypted {
+                service: request.service,
+                url: redacted(&request.url),
+            });
+        }
+        for value in request.headers.values().filter(|v| v.is_sensitive()) {
+            sent::note_header(value.to_str().unwrap_or_default());
+        }
+        for secret in &request.secrets {
+            sent::note(secret.expose());
+        }
         let started = Instant::now();
         let mut attempt = 1;
         loop {
@@ -108,7 +130,7 @@ impl HttpClient {
         let _ = url.set_username("");
         let _ = url.set_password(None);
         let shown = redacted(&url);
-        let client = self.transport(&url)?;
+        let client = self.transport(&url, request.led)?;
         let mut headers = request.headers.clone();
         if let Some(asked) = self.rename(&mut url) {
             headers.insert(header::HOST, asked);
@@ -158,7 +180,7 @@ impl HttpClient {
         }
     }
 
-    fn transport(&self, url: &Url) -> Result<reqwest::Client, NetError> {
+    fn transport(&self, url: &Url, led: bool) -> Result<reqwest::Client, NetError> {
         let tls = &self.0.tls;
         if let ("https", Some(_), Some(host)) = (url.scheme(), &tls.server_name, url.host_str()) {
             let mut renamed = self
@@ -192,6 +214,10 @@ impl HttpClient {
                 .0
                 .tls_loopback
                 .get_or_init(|| with_roots(tls, || builder().no_proxy())),
+            (false, _) if led => self
+                .0
+                .led
+                .get_or_init(|| with_roots(tls, || builder().dns_resolver(tls::Elsewhere))),
             (false, _) => self.0.general.get_or_init(|| with_roots(tls, builder)),
         };
         cell.clone()
@@ -354,6 +380,40 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
+/// Returns whether a URL's host is this machine, by name or address, as far as can be told without looking it up:
+/// loopback, the unspecified address, which connects there, and every name that may be localhost's.
+pub fn is_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => {
+            let name = name.strip_suffix('.').unwrap_or(name);
+            is_localhost(name) || name.to_ascii_lowercase().ends_with(".localhost")
+        }
+        Some(Host::Ipv4(address)) => is_here(IpAddr::V4(address)),
+        Some(Host::Ipv6(address)) => is_here(IpAddr::V6(address)),
+        None => false,
+    }
+}
+
+/// Returns whether an address is this machine's own: loopback, or the unspecified one. One that holds an address
+/// of the older kind (RFC 4291 section 2.5.5) is that.
+fn is_here(address: IpAddr) -> bool {
+    let compatible = match address {
+        IpAddr::V6(v6) => v6.to_ipv4().map(IpAddr::V4),
+        IpAddr::V4(_) => None,
+    };
+    let mapped = address.to_canonical();
+    [Some(mapped), compatible]
+        .into_iter()
+        .flatten()
+        .any(|address| address.is_loopback() || address.is_unspecified())
+        || starts_with_zero(mapped)
+}
+
+/// "This network" (RFC 1122 section 3.2.1.3).
+fn starts_with_zero(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V4(v4) if v4.octets()[0] == 0)
+}
+
 /// The name RFC 6761 section 6.3 reserves for loopback. Names under it are reserved too, but not
 /// every resolver keeps to that, so they do not count.
 fn is_localhost(name: &str) -> bool {
@@ -397,6 +457,56 @@ mod tests {
             "http://[::2]/",
         ] {
             assert!(!is_loopback(&url(no)), "{no}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_secret_never_leaves_this_machine_unencrypted() {
+        for (address, refused) in [
+            ("http://fulcio.example.test/", true),
+            ("http://192.0.2.1/", true),
+            ("http://127.0.0.1:1/", false),
+            ("http://[::1]:1/", false),
+            ("http://localhost:1/", false),
+        ] {
+            let bearer = secret_header("Bearer correct-horse").unwrap();
+            let request = Request::get("Fulcio", url(address))
+                .header(header::AUTHORIZATION, bearer)
+                .retry(RetryPolicy::Never);
+            let error = HttpClient::new().send(request).await.unwrap_err();
+            let found = matches!(error, NetError::NotEncrypted { .. });
+            assert_eq!(found, refused, "{address}: {error}");
+        }
+    }
+
+    #[test]
+    fn this_machine_is_known_in_disguise() {
+        for yes in [
+            "http://localhost/",
+            "http://localhost./",
+            "http://a.localhost/",
+            "http://127.1/",
+            "http://2130706433/",
+            "http://0x7f000001/",
+            "http://017700000001/",
+            "http://0.0.0.0/",
+            "http://0/",
+            "http://0.1.2.3/",
+            "https://[::]/",
+            "https://[::1]/",
+            "https://[::ffff:127.0.0.1]/",
+            "https://[::ffff:0.0.0.0]/",
+            "https://[::127.0.0.1]/",
+        ] {
+            assert!(is_this_machine(&url(yes)), "{yes}");
+        }
+        for no in [
+            "https://localhost.example.test/",
+            "https://128.0.0.1/",
+            "https://[2001:db8::1]/",
+            "https://[::2:1]/",
+        ] {
+            assert!(!is_this_machine(&url(no)), "{no}");
         }
     }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::document::{self, head};
 use super::human::plain;
 use crate::diagnostic::Exit;
-use crate::flow::clean::{CleanPlan, CleanReport, Item};
+use crate::flow::clean::{CleanPlan, CleanReport, Item, Stay, Why};
 use crate::flow::download::{Download, Form};
 use crate::flow::push::Done;
 use crate::flow::survey::{Attached, AttachedKind, Node, Origin, Place, Purpose, Survey};
@@ -326,17 +326,17 @@ pub fn transfer_text(verb: &str, survey: &Survey, to: &str, done: &Done) -> Vec<
     lines
 }
 
-fn target(plan: &CleanPlan, item: &Item) -> String {
-    match &item.target {
+fn target(plan: &CleanPlan, target: &Target) -> String {
+    match target {
         Target::Tag(tag) => format!("{}:{tag}", plan.beside),
         Target::Digest(digest) => format!("{}@{digest}", plan.beside),
     }
 }
 
 fn effect(item: &Item) -> &'static str {
-    match (&item.target, item.deletes) {
-        (Target::Tag(_), true) => "deleted",
-        (Target::Tag(_), false) => "tag-deleted",
+    match (&item.target, item.ours) {
+        (Target::Tag(_), true) if item.deletes => "deleted",
+        (Target::Tag(_), _) => "tag-deleted",
         (Target::Digest(_), true) => "deleted",
         (Target::Digest(_), false) => "entry-removed",
     }
@@ -344,15 +344,31 @@ fn effect(item: &Item) -> &'static str {
 
 /// Formats one thing that will be deleted.
 pub fn clean_item(plan: &CleanPlan, item: &Item) -> String {
-    let note = match item.deletes {
-        true => "",
-        false => ", only its entry: it is not what it is listed as",
+    let note = match (&item.target, item.ours) {
+        (Target::Tag(_), false) => ", the tag alone: what it points to is not this image's",
+        (Target::Tag(_), true) if !item.deletes => ", the tag alone: the manifest has other names",
+        (Target::Digest(_), false) => ", only its entry: it is not what it is listed as",
+        _ => "",
     };
     plain(&format!(
         "  {} ({}{note})",
-        target(plan, item),
+        target(plan, &item.target),
         kind(item.kind)
     ))
+}
+
+fn why(stay: &Stay) -> String {
+    match &stay.why {
+        Why::NotOurs => "what it points to does not say that it is this image's".to_owned(),
+        Why::Holds => "something that is attached to it stays".to_owned(),
+        Why::Because(error) => error.to_string(),
+    }
+}
+
+/// Formats one thing that stays.
+pub fn clean_stay(plan: &CleanPlan, stay: &Stay) -> String {
+    let (target, kind) = (target(plan, &stay.target), kind(stay.kind));
+    plain(&format!("stays {target} ({kind}): {}", why(stay)))
 }
 
 /// Formats what was deleted.
@@ -364,49 +380,104 @@ pub fn clean_text(plan: &CleanPlan, report: &CleanReport) -> Vec<String> {
             Ok(false) => "was gone already",
             Err(_) => "NOT DELETED",
         };
-        lines.push(plain(&format!("{word} {}", target(plan, &cleaned.item))));
+        lines.push(plain(&format!(
+            "{word} {}",
+            target(plan, &cleaned.item.target)
+        )));
     }
     for (tag, done) in &report.indexes {
         lines.push(plain(&match done {
             Unlisted::IndexDeleted => format!("deleted {tag}, the list, with nothing left in it"),
+            Unlisted::TagDeleted => format!("tag-deleted {tag}, the list, with nothing left in it"),
             _ => format!("rewritten {tag}, the list"),
         }));
     }
+    lines.extend(plan.stays.iter().map(|stay| clean_stay(plan, stay)));
     if lines.is_empty() {
         lines.push(plain(&format!("nothing to delete from {}", plan.image)));
     }
     lines
 }
 
-/// Returns the document of `clean`.
-pub fn cleaned(given: &str, plan: &CleanPlan, report: &CleanReport, exit: Exit) -> Value {
-    let items: Vec<Value> = report
-        .cleaned
+/// Formats what would be deleted, and what would stay.
+pub fn clean_plan_text(plan: &CleanPlan) -> Vec<String> {
+    let mut lines: Vec<String> = plan
+        .items
         .iter()
-        .map(|cleaned| {
-            let item = &cleaned.item;
-            json!({
-                "target": target(plan, item),
-                "subject": item.subject.to_string(),
-                "manifest": item.manifest.to_string(),
-                "kind": kind(item.kind),
-                "effect": match &cleaned.outcome {
-                    Ok(true) => effect(item),
+        .map(|item| format!("would delete{}", clean_item(plan, item)))
+        .collect();
+    lines.extend(plan.stays.iter().map(|stay| clean_stay(plan, stay)));
+    if plan.items.is_empty() {
+        lines.push(plain(&format!("nothing to delete from {}", plan.image)));
+    }
+    lines
+}
+
+/// Returns the document of `clean`; without a report nothing was done.
+pub fn cleaned(given: &str, plan: &CleanPlan, report: Option<&CleanReport>, exit: Exit) -> Value {
+    let item = |item: &Item, done: &'static str, error: Option<Value>| {
+        json!({
+            "target": target(plan, &item.target),
+            "subject": item.subject.to_string(),
+            "manifest": item.manifest.to_string(),
+            "kind": kind(item.kind),
+            "planned": effect(item),
+            "effect": done,
+            "error": error,
+        })
+    };
+    let items: Vec<Value> = match report {
+        None => plan
+            .items
+            .iter()
+            .map(|one| item(one, "none", None))
+            .collect(),
+        Some(report) => report
+            .cleaned
+            .iter()
+            .map(|cleaned| {
+                let done = match &cleaned.outcome {
+                    Ok(true) => effect(&cleaned.item),
                     Ok(false) => "was-gone",
                     Err(_) => "none",
+                };
+                let error = cleaned.outcome.as_ref().err();
+                item(
+                    &cleaned.item,
+                    done,
+                    error.map(|error| document::error(error)),
+                )
+            })
+            .collect(),
+    };
+    let stays: Vec<Value> = plan
+        .stays
+        .iter()
+        .map(|stay| {
+            json!({
+                "target": target(plan, &stay.target),
+                "subject": stay.subject.to_string(),
+                "manifest": stay.manifest.to_string(),
+                "kind": kind(stay.kind),
+                "reason": why(stay),
+                "error": match &stay.why {
+                    Why::Because(error) => Some(document::error(error.as_ref())),
+                    Why::NotOurs | Why::Holds => None,
                 },
-                "error": cleaned.outcome.as_ref().err().map(|e| document::error(e)),
             })
         })
         .collect();
-    let rewritten = report.indexes.iter().map(|(tag, done)| {
+    let indexes = report.map(|report| report.indexes.as_slice());
+    let rewritten = indexes.unwrap_or_default().iter().map(|(tag, done)| {
         let effect = match done {
             Unlisted::IndexDeleted => "deleted",
+            Unlisted::TagDeleted => "tag-deleted",
             _ => "rewritten",
         };
         json!({ "tag": tag, "effect": effect, "error": null })
     });
-    let failed = report.failed.iter().map(
+    let failed = report.map(|report| report.failed.as_slice());
+    let failed = failed.unwrap_or_default().iter().map(
         |(tag, error)| json!({ "tag": tag, "effect": "none", "error": document::error(error) }),
     );
     head(
@@ -415,7 +486,9 @@ pub fn cleaned(given: &str, plan: &CleanPlan, report: &CleanReport, exit: Exit) 
         [
             ("image", given.into()),
             ("reference", plan.image.to_string().into()),
+            ("dryRun", report.is_none().into()),
             ("items", items.into()),
+            ("stays", stays.into()),
             (
                 "fallbackTags",
                 rewritten.chain(failed).collect::<Vec<_>>().into(),

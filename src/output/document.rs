@@ -13,6 +13,7 @@ use crate::flow::sign_image::SignedImage;
 use crate::flow::verify_blob::VerifiedBlob;
 use crate::flow::verify_image::{ImageVerdict, Refusal};
 use crate::format::certificate_identity::CertificateIdentity;
+use crate::net::http::hide;
 use crate::net::registry::Attached;
 use crate::verify::{Explanation, MatchedSigner, SignerEvidence, TimeSource, VerifiedBundle};
 
@@ -45,15 +46,15 @@ pub fn error(error: &dyn Diagnostic) -> Value {
     let details: Vec<Value> = error
         .details()
         .into_iter()
-        .map(|(name, value)| json!({ "name": name, "value": value }))
+        .map(|(name, value)| json!({ "name": name, "value": hide(&value) }))
         .collect();
     json!({
         "code": error.code(),
-        "message": error.to_string(),
+        "message": hide(&error.to_string()),
         "exitCode": error.exit().code(),
         "retryable": error.exit().is_retryable(),
         "details": details,
-        "hint": error.hint(),
+        "hint": error.hint().map(|hint| hide(&hint)),
     })
 }
 

@@ -7,6 +7,7 @@ use crate::flow::rules::Unmet;
 use crate::flow::verify_image::{ImageError, ImageVerdict, Refusal};
 use crate::flow::{Event, Stage};
 use crate::format::certificate_identity::CertificateIdentity;
+use crate::net::http::hide;
 use crate::verify::error::{IF_INTENDED, signer_options};
 use crate::verify::{MatchedSigner, VerifiedBundle};
 
@@ -51,7 +52,7 @@ pub fn refusal(error: &dyn Diagnostic, accepting: Option<&str>) -> String {
     if let Some(command) = accepting {
         out.push_str(&format!("\nhint: {IF_INTENDED}{}", plain(command)));
     }
-    out
+    hide(&out)
 }
 
 /// Returns what an event warns of; `None` for one that does not.

@@ -20,6 +20,7 @@ use serde_json::Value;
 
 use crate::diagnostic::Diagnostic;
 use crate::host::files::{FileError, OutputFile};
+use crate::net::http::hide;
 
 /// JSON Schema of every document, as `keyless schema` prints it.
 pub const SCHEMA: &str = include_str!("schema.json");
@@ -43,7 +44,7 @@ impl Warnings {
     pub fn warn(&self, text: &str) {
         note(format!("warning: {}", human::plain(text)));
         let mut warnings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        warnings.push(text.to_owned());
+        warnings.push(hide(text));
     }
 
     fn json(&self) -> Value {
@@ -193,7 +194,7 @@ pub fn answer(bytes: &[u8]) -> bool {
 
 /// Writes a line to standard error; one that is closed is no reason to stop.
 pub fn note(line: impl AsRef<str>) {
-    progress::write_above(line.as_ref());
+    progress::write_above(&hide(line.as_ref()));
 }
 
 /// Shows an error: message, facts, what to try.

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 
 use crate::copy::{served, verify};
 use crate::support::{Image, OwnRegistry, REPOSITORY, Run, World, put_index};
-use crate::tree::{SIMPLE_SIGNING, both, put_artifact, put_legacy, sign};
+use crate::tree::{
+    ENVELOPE, SIMPLE_SIGNING, both, envelope, put_artifact, put_legacy, sign, simple_signing,
+};
 
 fn clean(world: &World, image: &str, more: &str) -> Run {
     let run = world.keyless(&format!("clean --force --output json {more}"));
@@ -233,23 +235,13 @@ fn a_registry_that_deletes_nothing_is_told_apart() {
 
 #[test]
 fn a_tag_that_cannot_be_deleted_goes_by_its_manifest() {
-    use axum::http::StatusCode;
-    use axum::response::IntoResponse as _;
     let world = World::new();
     let own = OwnRegistry::start(&world, RegistryMode::default());
     let image = own.image("v1");
     let tag = LegacyTag::Signatures.tag(&image.descriptor.digest);
-    put_artifact(&own.registry, Some(&tag), SIMPLE_SIGNING, "payload", None);
-    // In front of it: a registry of before tags could be deleted.
-    let gate = |request: axum::extract::Request, next: axum::middleware::Next| async move {
-        let is_tag = request.method() == "DELETE" && !request.uri().path().contains("sha256:");
-        match is_tag {
-            true => StatusCode::BAD_REQUEST.into_response(),
-            false => next.run(request).await,
-        }
-    };
-    let router = own.registry.clone().router();
-    let host = crate::support::serve(&world, router.layer(axum::middleware::from_fn(gate)));
+    let payload = simple_signing(&image.descriptor.digest);
+    put_artifact(&own.registry, Some(&tag), SIMPLE_SIGNING, &payload, None);
+    let host = by_digest_only(&world, &own);
     let reference = format!("{host}/{REPOSITORY}:v1");
     let run = clean(&world, &reference, "").exits(0);
     assert_eq!(run.json()["items"][0]["effect"], "deleted");
@@ -262,4 +254,224 @@ fn a_tag_that_cannot_be_deleted_goes_by_its_manifest() {
         .unwrap();
     clean(&world, &reference, "").exits(44);
     assert!(is_there(&world, &own, "v1"));
+}
+
+/// The registry behind something that deletes by digest only, as docker's registry 2.8 does.
+fn by_digest_only(world: &World, own: &OwnRegistry) -> String {
+    use axum::http::StatusCode;
+    use axum::response::IntoResponse as _;
+    let gate = |request: axum::extract::Request, next: axum::middleware::Next| async move {
+        let is_tag = request.method() == "DELETE" && !request.uri().path().contains("sha256:");
+        match is_tag {
+            true => StatusCode::BAD_REQUEST.into_response(),
+            false => next.run(request).await,
+        }
+    };
+    let router = own.registry.clone().router();
+    crate::support::serve(world, router.layer(axum::middleware::from_fn(gate)))
+}
+
+/// What stands in a registry before it is cleaned.
+struct Scene<'a> {
+    own: &'a OwnRegistry,
+    world: &'a World,
+    image: Image,
+    other: Image,
+}
+
+impl Scene<'_> {
+    fn put(&self, tag: &str, reference: &str) {
+        let text = served(self.world, &self.own.host, REPOSITORY, reference).unwrap();
+        let value: Value = serde_json::from_slice(&text).unwrap();
+        let media_type = value["mediaType"].as_str().unwrap().to_owned();
+        let registry = &self.own.registry;
+        let put = registry.put_manifest(REPOSITORY, Some(tag), &media_type, text);
+        put.unwrap();
+    }
+
+    fn sig_of(&self, image: &Image, tag: Option<&str>) -> Descriptor {
+        let payload = simple_signing(&image.descriptor.digest);
+        put_artifact(&self.own.registry, tag, SIMPLE_SIGNING, &payload, None)
+    }
+
+    fn list(&self, tag: &str, entries: &[&Descriptor]) -> Descriptor {
+        let index = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries });
+        let registry = &self.own.registry;
+        let put = registry.put_manifest(REPOSITORY, Some(tag), OCI_INDEX, index.to_string());
+        put.unwrap();
+        Descriptor::of(OCI_INDEX, index.to_string().as_bytes())
+    }
+}
+
+/// Every way in which a tag or a list leads to what is not this image's, or is not its alone: what must be there
+/// afterwards, under every kind of registry.
+#[test]
+fn what_is_not_proven_to_be_the_images_alone_stays() {
+    type Put = fn(&Scene<'_>) -> Vec<String>;
+    let table: [(&str, Put); 14] = [
+        (".sig on the image itself", |s| {
+            s.put(&LegacyTag::Signatures.tag(&s.image.descriptor.digest), "v1");
+            vec![]
+        }),
+        (".sig on another image", |s| {
+            s.put(&LegacyTag::Signatures.tag(&s.image.descriptor.digest), "v2");
+            vec![]
+        }),
+        (".sig, .att and .sbom on the signatures of another", |s| {
+            let theirs = LegacyTag::Signatures.tag(&s.other.descriptor.digest);
+            let held = s.sig_of(&s.other, Some(&theirs));
+            for tag in LegacyTag::ALL {
+                s.put(&tag.tag(&s.image.descriptor.digest), &theirs);
+            }
+            vec![theirs, held.digest.to_string()]
+        }),
+        (".sig on signatures of another that have no tag", |s| {
+            let held = s.sig_of(&s.other, None);
+            let tag = LegacyTag::Signatures.tag(&s.image.descriptor.digest);
+            s.put(&tag, &held.digest.to_string());
+            vec![tag, held.digest.to_string()]
+        }),
+        (".att on the attestations of another", |s| {
+            let theirs = LegacyTag::Attestations.tag(&s.other.descriptor.digest);
+            let text = envelope("https://p.test/v1", &s.other.descriptor.digest);
+            let held = put_artifact(&s.own.registry, Some(&theirs), ENVELOPE, &text, None);
+            s.put(
+                &LegacyTag::Attestations.tag(&s.image.descriptor.digest),
+                &theirs,
+            );
+            vec![theirs, held.digest.to_string()]
+        }),
+        (".sbom on an image without a tag", |s| {
+            let held = put_artifact(&s.own.registry, None, "application/x", "layer", None);
+            let tag = LegacyTag::Sbom.tag(&s.image.descriptor.digest);
+            s.put(&tag, &held.digest.to_string());
+            vec![tag, held.digest.to_string()]
+        }),
+        ("signatures of the image with another tag", |s| {
+            let tag = LegacyTag::Signatures.tag(&s.image.descriptor.digest);
+            let held = s.sig_of(&s.image, Some(&tag));
+            s.put("kept", &tag);
+            vec!["kept".to_owned(), held.digest.to_string()]
+        }),
+        ("a referrer with a tag", |s| {
+            let of = Some(&s.image.descriptor);
+            let held = put_artifact(&s.own.registry, Some("kept"), "a/b", "x", of);
+            vec!["kept".to_owned(), held.digest.to_string()]
+        }),
+        ("a referrer that an index lists", |s| {
+            let of = Some(&s.image.descriptor);
+            let held = put_artifact(&s.own.registry, None, "a/b", "x", of);
+            s.list("kept", &[&held]);
+            vec!["kept".to_owned(), held.digest.to_string()]
+        }),
+        (
+            "a referrer to which something is attached that has a tag",
+            |s| {
+                let of = Some(&s.image.descriptor);
+                let held = put_artifact(&s.own.registry, None, "a/b", "x", of);
+                let above = put_artifact(&s.own.registry, Some("kept"), "a/b", "y", Some(&held));
+                let left = [held.digest, above.digest].map(|digest| digest.to_string());
+                left.into_iter().chain(["kept".to_owned()]).collect()
+            },
+        ),
+        ("the fallback tag on the image itself", |s| {
+            put_artifact(&s.own.registry, None, "a/b", "x", Some(&s.image.descriptor));
+            s.put(&fallback_tag(&s.image.descriptor.digest), "v1");
+            vec![]
+        }),
+        ("the fallback tag on an index of images", |s| {
+            let of = [&s.image.descriptor, &s.other.descriptor];
+            let index = s.list("index", &of);
+            s.put(&fallback_tag(&s.image.descriptor.digest), "index");
+            vec!["index".to_owned(), index.digest.to_string()]
+        }),
+        ("the fallback tag on an index that has no other tag", |s| {
+            let index = s.list(
+                &fallback_tag(&s.image.descriptor.digest),
+                &[&s.image.descriptor, &s.other.descriptor],
+            );
+            vec![index.digest.to_string()]
+        }),
+        ("the fallback tag on the list of another", |s| {
+            let of = Some(&s.other.descriptor);
+            let held = put_artifact(&s.own.registry, None, "a/b", "x", of);
+            let theirs = fallback_tag(&s.other.descriptor.digest);
+            let index = s.list(&theirs, &[&held]);
+            s.put(&fallback_tag(&s.image.descriptor.digest), &theirs);
+            vec![theirs, index.digest.to_string(), held.digest.to_string()]
+        }),
+    ];
+    let world = World::new();
+    for (name, put) in table {
+        for old in [false, true] {
+            for own in &both(&world) {
+                let (image, other) = (own.image("v1"), own.image("v2"));
+                let host = match old {
+                    true => by_digest_only(&world, own),
+                    false => own.host.clone(),
+                };
+                let scene = Scene {
+                    own,
+                    world: &world,
+                    image,
+                    other,
+                };
+                let mut left = put(&scene);
+                left.extend(["v1".to_owned(), "v2".to_owned()]);
+                left.extend([&scene.image, &scene.other].map(|i| i.descriptor.digest.to_string()));
+                let reference = format!("{host}/{REPOSITORY}:v1");
+                let run = world
+                    .keyless("clean --dry-run --output json")
+                    .arg(&reference)
+                    .run();
+                let planned = run.json();
+                assert_eq!(planned["dryRun"], true, "{name}");
+                let items = planned["items"].as_array().unwrap();
+                assert!(items.iter().all(|item| item["effect"] == "none"), "{name}");
+                for more in ["", "--type signature", "--type referrer", "--recursive"] {
+                    clean(&world, &reference, more);
+                    for reference in &left {
+                        let there = is_there(&world, own, reference);
+                        assert!(there, "{name}, {more:?}, old {old}: {reference} is gone");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_stays_is_named_with_its_reason() {
+    let world = World::new();
+    let own = OwnRegistry::start(&world, RegistryMode::default());
+    let image = own.image("v1");
+    let of = Some(&image.descriptor);
+    let held = put_artifact(&own.registry, Some("kept"), "a/b", "x", of);
+    let run = clean(&world, &image.by_tag(), "").exits(44);
+    let stays = run.json()["stays"].clone();
+    assert_eq!(stays[0]["manifest"], held.digest.to_string());
+    assert_eq!(stays[0]["error"]["code"], "registry-still-named");
+    assert_eq!(stays[0]["error"]["details"][0]["value"], "kept");
+    let run = world.keyless("clean --dry-run").arg(image.by_tag()).run();
+    run.exits(44).shows("stays ");
+}
+
+#[test]
+fn a_repository_whose_tags_cannot_be_listed_loses_nothing_by_digest() {
+    use axum::http::StatusCode;
+    use axum::response::IntoResponse as _;
+    let world = World::new();
+    let own = OwnRegistry::start(&world, RegistryMode::default());
+    let image = own.image("v1");
+    sign(&world, &image);
+    let gate = |request: axum::extract::Request, next: axum::middleware::Next| async move {
+        match request.uri().path().ends_with("/tags/list") {
+            true => StatusCode::NOT_FOUND.into_response(),
+            false => next.run(request).await,
+        }
+    };
+    let router = own.registry.clone().router();
+    let host = crate::support::serve(&world, router.layer(axum::middleware::from_fn(gate)));
+    clean(&world, &format!("{host}/{REPOSITORY}:v1"), "").exits(44);
+    verify(&world, &image.by_tag()).exits(0);
 }

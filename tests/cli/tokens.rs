@@ -276,3 +276,91 @@ fn rubbish_from_github_actions_is_refused() {
     sign("no address").fails(42, "service-bad-reply");
     assert_eq!(world.count(Service::Fulcio), 0);
 }
+
+/// A token service that tells what it was sent, in every encoding and place, brings nothing of it into the output.
+#[test]
+fn what_was_sent_as_a_secret_is_never_shown() {
+    use axum::body::Bytes;
+    use axum::http::{HeaderMap, StatusCode, header};
+    use axum::response::IntoResponse as _;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
+    const PASSWORD: &str = "correct/horse&battery";
+    type Encode = fn(&str) -> String;
+    let encodings: [(&str, Encode); 7] = [
+        ("plain", str::to_owned),
+        ("base64", |text| STANDARD.encode(text)),
+        ("percent", |text| {
+            text.bytes().map(|b| format!("%{b:02x}")).collect()
+        }),
+        ("form", |text| {
+            url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+        }),
+        ("hex", |text| {
+            text.bytes().map(|b| format!("{b:02X}")).collect()
+        }),
+        ("json", |text| text.replace('/', "\\/")),
+        ("unicode", |text| {
+            text.chars()
+                .map(|c| format!("\\u{:04x}", u32::from(c)))
+                .collect()
+        }),
+    ];
+    let world = World::new();
+    for (name, encode) in encodings {
+        for (status, as_json) in [(400, false), (403, true), (500, false), (200, true)] {
+            let token = move |headers: HeaderMap, _: Bytes| async move {
+                let got = headers
+                    .get(header::AUTHORIZATION)
+                    .unwrap()
+                    .to_str()
+                    .unwrap();
+                let got = got.strip_prefix("Basic ").unwrap().to_owned();
+                let pair = String::from_utf8(STANDARD.decode(&got).unwrap()).unwrap();
+                let (_, password) = pair.split_once(':').unwrap();
+                let told = format!("{} {} {got}", encode(password), encode(&pair));
+                let body = match (as_json, status) {
+                    (true, 200) => {
+                        serde_json::json!({ "token": 1, "expires_in": told }).to_string()
+                    }
+                    (true, _) => serde_json::json!({ "error": told }).to_string(),
+                    (false, _) => told,
+                };
+                (StatusCode::from_u16(status).unwrap(), body).into_response()
+            };
+            let refuse = |headers: HeaderMap| async move {
+                let host = headers.get(header::HOST).unwrap().to_str().unwrap();
+                let asks = format!("Bearer realm=\"http://{host}/token\",service=\"s\"");
+                (
+                    StatusCode::UNAUTHORIZED,
+                    [(header::WWW_AUTHENTICATE, asks)],
+                    "",
+                )
+                    .into_response()
+            };
+            let router = axum::Router::new()
+                .route("/token", axum::routing::any(token))
+                .route("/v2/{*path}", axum::routing::any(refuse));
+            let host = crate::support::serve(&world, router);
+            for output in ["text", "json"] {
+                let run = world
+                    .keyless(&format!(
+                        "tree --output {output} --registry-username ann --registry-password"
+                    ))
+                    .arg(PASSWORD)
+                    .arg(format!("{host}/a/b:v1"))
+                    .run();
+                let shown = format!("{}{}", run.stdout, run.stderr);
+                let pair = format!("ann:{PASSWORD}");
+                for secret in [PASSWORD, &pair] {
+                    for form in [encode(secret), secret.to_owned(), STANDARD.encode(secret)] {
+                        let form = form.trim_end_matches('=');
+                        let case = format!("{name}, {status}, {output}: {shown}");
+                        assert!(!shown.contains(&form[..form.len() - 1]), "{case}");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -67,6 +67,16 @@ pub fn envelope(predicate_type: &str, subject: &Digest) -> String {
     .to_string()
 }
 
+/// The payload of an older signature of an image.
+pub fn simple_signing(subject: &Digest) -> String {
+    let payload = keyless::format::legacy::simple_signing::SimpleSigning {
+        docker_reference: String::new(),
+        digest: *subject,
+        annotations: std::collections::BTreeMap::new(),
+    };
+    String::from_utf8(payload.encode()).unwrap()
+}
+
 /// Puts cosign's older forms beside an image: signatures, attestations, an SBOM that is signed itself.
 pub fn put_legacy(registry: &SandboxRegistry, image: &Descriptor) -> [Descriptor; 4] {
     let tag = |tag: LegacyTag| Some(tag.tag(&image.digest));
@@ -77,9 +87,13 @@ pub fn put_legacy(registry: &SandboxRegistry, image: &Descriptor) -> [Descriptor
     let of_sbom = Some(LegacyTag::Signatures.tag(&sbom.digest));
     let attestation = envelope("https://p.test/v1", &image.digest);
     [
-        put(tag(LegacyTag::Signatures), SIMPLE_SIGNING, "payload"),
+        put(
+            tag(LegacyTag::Signatures),
+            SIMPLE_SIGNING,
+            &simple_signing(&image.digest),
+        ),
         put(tag(LegacyTag::Attestations), ENVELOPE, &attestation),
-        put(of_sbom, SIMPLE_SIGNING, "payload of the sbom"),
+        put(of_sbom, SIMPLE_SIGNING, &simple_signing(&sbom.digest)),
         sbom,
     ]
 }

@@ -9,6 +9,7 @@ use url::Url;
 
 use super::retry::RetryPolicy;
 use super::stream::{Unread, Upload};
+use crate::crypto::Secret;
 use crate::diagnostic::clean;
 use crate::net::error::{NetError, message_of};
 
@@ -30,6 +31,12 @@ pub struct Request {
     pub headers: HeaderMap,
     /// Body; cheap to clone for another attempt.
     pub body: Bytes,
+    /// Secrets in the body, which no error may repeat.
+    pub secrets: Vec<Secret>,
+    /// Whether a service, and not the user, named the host: it is then none of this machine's.
+    pub led: bool,
+    /// Whether secrets may travel unencrypted off this machine: who sends it has a rule of its own.
+    pub plain: bool,
     /// Body that is sent piece by piece, in the place of `body`.
     pub upload: Option<Upload>,
     /// Whether the body of a success is left for the caller to read, see [`Unread`]. Neither `limit` nor
@@ -52,6 +59,9 @@ impl Request {
             url,
             headers: HeaderMap::new(),
             body: Bytes::new(),
+            secrets: Vec::new(),
+            led: false,
+            plain: false,
             upload: None,
             leave_unread: false,
             timeout: REQUEST_TIMEOUT,
@@ -75,6 +85,12 @@ impl Request {
         Request::new(service, Method::POST, url)
             .header(CONTENT_TYPE, HeaderValue::from_static(content_type))
             .body(body)
+    }
+
+    /// Says that the body holds a secret.
+    pub fn secret(mut self, secret: &Secret) -> Self {
+        self.secrets.push(secret.clone());
+        self
     }
 
     /// Sets a header.

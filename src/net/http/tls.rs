@@ -82,6 +82,29 @@ impl TlsOptions {
     }
 }
 
+/// Resolves names, but for those that lead to this machine. The name localhost is let through: no target has it
+/// here, but a proxy may.
+pub(super) struct Elsewhere;
+
+impl Resolve for Elsewhere {
+    fn resolve(&self, name: Name) -> Resolving {
+        let host = name.as_str().to_owned();
+        Box::pin(async move {
+            let is_proxy = super::is_localhost(&host);
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((host, 0)).await?.collect();
+            if !is_proxy && found.iter().any(|address| super::is_here(address.ip())) {
+                return Err(LedHere.into());
+            }
+            Ok(Box::new(found.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// A name that a service led to is an address of this machine.
+#[derive(Debug, thiserror::Error)]
+#[error("a service elsewhere may not lead to loopback, which this name stands for")]
+struct LedHere;
+
 /// Resolves every name to the addresses of one host: the name is the one on the certificate.
 pub(super) struct AlwaysTo(pub(super) String);
 

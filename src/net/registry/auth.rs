@@ -25,7 +25,7 @@ use super::transport::Transport;
 use crate::crypto::Secret;
 use crate::host::registry_auth::{Credential, RegistryAuth};
 use crate::net::error::{NetError, redacted};
-use crate::net::http::{Reply, Request, is_loopback, secret_header};
+use crate::net::http::{Reply, Request, is_loopback, is_this_machine, secret_header};
 
 const SERVICE: &str = "registry token service";
 
@@ -231,7 +231,7 @@ impl Authorizer {
                     form.append_pair("scope", &scope);
                 }
                 let form = form.append_pair("refresh_token", token.expose()).finish();
-                Request::post(SERVICE, url, "application/x-www-form-urlencoded", form)
+                Request::post(SERVICE, url, "application/x-www-form-urlencoded", form).secret(token)
             }
             _ => {
                 if let Some(service) = service {
@@ -321,7 +321,7 @@ fn realm_rule(registry: &Url, realm: &Url, allow_http: bool, trusted: &[String])
     let (Some(registry_host), Some(realm_host)) = (registry.host(), realm.host()) else {
         return RealmRule::Refused("the realm must be a URL with a host");
     };
-    if is_loopback(realm) && !is_loopback(registry) {
+    if is_this_machine(realm) && !is_this_machine(registry) {
         return RealmRule::Refused("a registry elsewhere may not name a token service on loopback");
     }
     let same_host = registry_host == realm_host;

@@ -15,7 +15,9 @@ use super::reference::{DigestReference, Repository};
 use super::transport::Transport;
 use crate::host::registry_auth::RegistryAuth;
 use crate::net::error::{NetError, redacted};
-use crate::net::http::{HttpClient, Method, Reply, Request, RetryPolicy, is_loopback, same_origin};
+use crate::net::http::{
+    HttpClient, Method, Reply, Request, RetryPolicy, is_this_machine, same_origin,
+};
 
 pub(super) const SERVICE: &str = "registry";
 
@@ -286,7 +288,7 @@ fn check_step(what: &'static str, from: &Url, to: &Url) -> Result<(), RegistryEr
         "http" => return refuse("https is not left for http"),
         _ => return refuse("only http and https are followed"),
     }
-    if is_loopback(to) && !is_loopback(from) {
+    if is_this_machine(to) && !is_this_machine(from) {
         return refuse("a registry elsewhere may not lead to loopback");
     }
     Ok(())
@@ -313,6 +315,10 @@ mod tests {
             ("https://r.example.test/a", "http://r.example.test/a"),
             ("https://r.example.test/a", "https://localhost/a"),
             ("https://r.example.test/a", "https://[::1]/a"),
+            ("https://r.example.test/a", "https://0.0.0.0/a"),
+            ("https://r.example.test/a", "https://[::]/a"),
+            ("https://r.example.test/a", "https://2130706433/a"),
+            ("https://r.example.test/a", "https://a.localhost/a"),
             ("http://127.0.0.1/a", "file:///etc/passwd"),
         ] {
             let error = step(from, to).unwrap_err();

@@ -159,6 +159,20 @@ pub enum RegistryError {
         /// The registry's words; may be empty.
         message: String,
     },
+    /// Something else names a manifest, which would be without it.
+    #[error("manifest {manifest} has another name and stays")]
+    StillNamed {
+        /// Digest of the manifest.
+        manifest: String,
+        /// A tag that is on it, or whose index lists it.
+        by: String,
+    },
+    /// A tag was pointed elsewhere after it was settled what happens to it.
+    #[error("tag {tag} was pointed elsewhere meanwhile and stays")]
+    TagMoved {
+        /// Repository and tag.
+        tag: String,
+    },
     /// Stored credentials cannot be used.
     #[error(transparent)]
     Credentials(#[from] RegistryAuthError),
@@ -186,6 +200,8 @@ impl Diagnostic for RegistryError {
             RegistryError::FallbackContended { .. } => "registry-fallback-contended",
             RegistryError::NotListed { .. } => "registry-referrer-not-listed",
             RegistryError::DeletionDisabled { .. } => "registry-deletion-disabled",
+            RegistryError::StillNamed { .. } => "registry-still-named",
+            RegistryError::TagMoved { .. } => "registry-tag-moved",
             RegistryError::Credentials(error) => error.code(),
             RegistryError::Net(error) => error.code(),
         }
@@ -209,7 +225,10 @@ impl Diagnostic for RegistryError {
             RegistryError::FallbackContended { .. } | RegistryError::NotListed { .. } => {
                 Exit::ServiceFailed
             }
-            RegistryError::DeletionDisabled { .. } => Exit::Refused,
+            RegistryError::DeletionDisabled { .. } | RegistryError::StillNamed { .. } => {
+                Exit::Refused
+            }
+            RegistryError::TagMoved { .. } => Exit::BadReply,
             RegistryError::Credentials(error) => error.exit(),
             RegistryError::Net(error) => error.exit(),
         }
@@ -279,6 +298,7 @@ impl Diagnostic for RegistryError {
             RegistryError::FallbackContended {
                 writes, seconds, ..
             } => vec![("tried", format!("{writes} writes in {seconds} s"))],
+            RegistryError::StillNamed { by, .. } => vec![("named by", by.clone())],
             RegistryError::Credentials(error) => error.details(),
             RegistryError::Net(error) => error.details(),
             _ => Vec::new(),
@@ -320,6 +340,13 @@ impl Diagnostic for RegistryError {
             RegistryError::DeletionDisabled { .. } => Some(
                 "many registries allow no deletion, or only by their own interface; ask whoever runs it"
                     .to_owned(),
+            ),
+            RegistryError::StillNamed { .. } => Some(
+                "deleting it would take it from there too; if that is right, delete the other name first"
+                    .to_owned(),
+            ),
+            RegistryError::TagMoved { .. } => Some(
+                "look at what is attached now with keyless tree, then clean again".to_owned(),
             ),
             RegistryError::Credentials(error) => error.hint(),
             RegistryError::Net(error) => error.hint(),

@@ -41,6 +41,7 @@ pub use login::Login;
 pub use manifests::FetchedManifest;
 pub use reference::{DigestReference, ImageReference, Repository, Target};
 pub use referrers::{Cut, ReferrerLists, Referrers, ReferrersSource};
+pub use tags::PointedTo;
 pub use transfer::{ContentError, Pieces, Pushed, file_pieces};
 pub use transport::RegistryTls;
 pub use unlist::Unlisted;

@@ -377,7 +377,7 @@ impl RegistryClient {
                 }
                 return Ok(true);
             };
-            url = join_page(&url, &next, &reply)?;
+            url = join_page("next page of referrers", &url, &next, &reply)?;
             let took = listing.started.elapsed();
             if took > limits.listing {
                 let (limit, took) = (limits.listing.as_secs(), took.as_secs());
@@ -466,7 +466,7 @@ fn too_large_page(reply: Result<Reply, RegistryError>) -> Result<Reply, Registry
 }
 
 /// Reads the target of `Link: <...>; rel="next"` (RFC 8288).
-fn next_page(headers: &HeaderMap) -> Option<String> {
+pub(super) fn next_page(headers: &HeaderMap) -> Option<String> {
     headers
         .get_all(LINK)
         .iter()
@@ -494,13 +494,18 @@ fn next_page(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Resolves a next page; it must be on the same host, as it is part of the same answer.
-fn join_page(page: &Url, next: &str, reply: &Reply) -> Result<Url, RegistryError> {
+pub(super) fn join_page(
+    what: &'static str,
+    page: &Url,
+    next: &str,
+    reply: &Reply,
+) -> Result<Url, RegistryError> {
     let url = page
         .join(next)
         .map_err(|e| reply.bad("a Link to the next page", &e.to_string()))?;
     if !same_origin(page, &url) {
         return Err(RegistryError::Unfollowed {
-            what: "next page of referrers",
+            what,
             from: redacted(page),
             to: redacted(&url),
             rule: "pages are on the registry itself",

@@ -4,7 +4,7 @@
 use url::Url;
 
 use crate::net::error::NetError;
-use crate::net::http::{HttpClient, Reply, Request, TlsOptions, TlsTrust};
+use crate::net::http::{HttpClient, Reply, Request, TlsOptions, TlsTrust, is_this_machine};
 
 /// TLS of registries, as the user wants it.
 #[derive(Debug, Clone)]
@@ -49,7 +49,10 @@ impl Transport {
     }
 
     /// Sends a request on behalf of the registry at `origin`.
-    pub(super) async fn send(&self, origin: &Url, request: Request) -> Result<Reply, NetError> {
+    pub(super) async fn send(&self, origin: &Url, mut request: Request) -> Result<Reply, NetError> {
+        // Whether a registry is spoken to in plain HTTP is settled before anything is sent to it.
+        request.plain = true;
+        request.led = origin.host() != request.url.host() && !is_this_machine(origin);
         if origin.host() == request.url.host() {
             self.registry.send(request).await
         } else {

@@ -18,11 +18,17 @@ pub enum Unlisted {
     Rewritten,
     /// Nothing else was in it, and it is deleted.
     IndexDeleted,
+    /// Nothing else was in it, and the tag is gone; the document has, or may have, other uses.
+    TagDeleted,
 }
 
 impl RegistryClient {
     /// Takes entries out of the index under the fallback tag of their subject, keeping every other entry as it
     /// stands; an index with nothing left is deleted, or left empty where the registry deletes nothing.
+    ///
+    /// A document may stand under other tags too, all of which go when it is deleted by its digest: that is
+    /// only done to one of which `only_here` says that it is this list and nothing else. Where the tag is on the
+    /// image itself there is no list.
     ///
     /// # Errors
     /// [`RegistryError::FallbackContended`] if others keep putting them back; [`RegistryError::Document`] if
@@ -31,6 +37,7 @@ impl RegistryClient {
         &self,
         subject: &DigestReference,
         gone: &[Digest],
+        only_here: impl Fn(&Digest) -> bool,
     ) -> Result<Unlisted, RegistryError> {
         let subject = &self.in_signature_repository(subject);
         let repository = subject.repository();
@@ -43,6 +50,9 @@ impl RegistryClient {
             let Some(index) = seen.digest else {
                 return Ok(outcome);
             };
+            if index == subject.digest() {
+                return Ok(outcome);
+            }
             // An index that was not read to its end cannot be written anew.
             self.check_room(&seen.index)?;
             if seen.index.remove(gone) == 0 {
@@ -51,9 +61,16 @@ impl RegistryClient {
             writes += 1;
             if seen.index.is_empty() {
                 // By its digest: an index that somebody has written meanwhile has another one.
-                match self.delete(repository, &Target::Digest(index)).await {
+                let (target, done) = match only_here(&index) {
+                    true => (Target::Digest(index), Unlisted::IndexDeleted),
+                    false => {
+                        let tag = fallback_tag(&subject.digest());
+                        (Target::Tag(tag), Unlisted::TagDeleted)
+                    }
+                };
+                match self.delete(repository, &target).await {
                     Ok(_) => {
-                        outcome = Unlisted::IndexDeleted;
+                        outcome = done;
                         continue;
                     }
                     // Who may not delete may be allowed to write.
