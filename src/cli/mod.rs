@@ -8,6 +8,7 @@ mod attest_blob;
 mod bundle;
 mod clean;
 mod copy;
+mod definition;
 mod detached_arguments;
 mod download;
 mod help;
@@ -36,10 +37,11 @@ mod verify_blob;
 mod verify_blob_attestation;
 mod version;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::Event;
@@ -61,6 +63,12 @@ pub struct Cli {
     #[command(subcommand)]
     command: Command,
 
+    #[command(flatten)]
+    global: GlobalArguments,
+}
+
+#[derive(Debug, Args)]
+struct GlobalArguments {
     /// Write what would go to standard output to this file, replacing it.
     #[arg(long, global = true, value_name = "FILE", display_order = 900)]
     output_file: Option<PathBuf>,
@@ -214,7 +222,8 @@ pub(crate) fn run_async<F: Future>(future: F) -> F::Output {
 
 /// Runs the program; returns its exit code.
 pub fn main() -> Exit {
-    let cli = match Cli::try_parse() {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let cli = match definition::parse(&arguments) {
         Ok(cli) => cli,
         Err(error) => {
             if error.use_stderr() {
@@ -230,8 +239,8 @@ pub fn main() -> Exit {
         }
     };
     let context = Context {
-        output_file: cli.output_file,
-        quiet: cli.quiet,
+        output_file: cli.global.output_file,
+        quiet: cli.global.quiet,
         warnings: Warnings::default(),
     };
     match cli.command {
