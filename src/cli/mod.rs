@@ -8,6 +8,7 @@ mod attest_blob;
 mod bundle;
 mod clean;
 mod copy;
+mod definition;
 mod detached_arguments;
 mod download;
 mod given_files;
@@ -41,7 +42,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::survey::Problem;
@@ -63,6 +64,12 @@ pub struct Cli {
     #[command(subcommand)]
     command: Command,
 
+    #[command(flatten)]
+    global: GlobalArguments,
+}
+
+#[derive(Debug, Args)]
+struct GlobalArguments {
     /// Write what would go to standard output to this file, replacing it.
     #[arg(long, global = true, value_name = "FILE", display_order = 900)]
     output_file: Option<PathBuf>,
@@ -226,20 +233,14 @@ fn judge_rego(arguments: impl Iterator<Item = OsString>) -> Exit {
 
 /// Runs the program; returns its exit code.
 pub fn main() -> Exit {
-    let mut arguments = std::env::args_os().skip(1);
+    let arguments: Vec<OsString> = std::env::args_os().collect();
     if arguments
-        .next()
+        .get(1)
         .is_some_and(|first| first == rego::ARGUMENT)
     {
-        return judge_rego(arguments);
+        return judge_rego(arguments.into_iter().skip(2));
     }
-    let mut command = Cli::command();
-    let parsed = command.try_get_matches_from_mut(std::env::args_os());
-    let parsed = parsed.and_then(|matches| {
-        let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
-        Ok((cli, matches))
-    });
-    let (cli, matches) = match parsed {
+    let (cli, command, matches) = match definition::parse(&arguments) {
         Ok(parsed) => parsed,
         Err(error) => {
             if error.use_stderr() {
@@ -258,8 +259,8 @@ pub fn main() -> Exit {
         return fail(&error);
     }
     let context = Context {
-        output_file: cli.output_file,
-        quiet: cli.quiet,
+        output_file: cli.global.output_file,
+        quiet: cli.global.quiet,
         warnings: Warnings::default(),
     };
     match cli.command {

@@ -28,9 +28,9 @@ use crate::format::oci::{
     LAYOUT_INDEX, LAYOUT_MARKER, LayoutKind, LegacyTag, OCI_INDEX, OCI_MANIFEST, OciError,
     check_layout_marker, parse_layout_index,
 };
+use crate::host::files::read_past;
 use contents::too_many_bytes;
 pub use contents::{LayoutContents, LayoutImage};
-use crate::host::files::read_past;
 use folder::{Folder, OpenFault};
 pub use write::{LayoutWriter, NewBlob};
 

@@ -1,4 +1,5 @@
-/* measure OUT COMMAND...: runs COMMAND and writes "wall user system peak-KiB status" (seconds) to OUT.
+/* measure OUT COMMAND...: runs COMMAND and writes "wall user system peak-KiB status faults" (seconds; faults are
+ * pages that were made present without reading a disk) to OUT.
  *
  * A program of its own because the kernel counts the memory of whoever starts a process into that process's peak:
  * started from here the floor is this program's own, below 2 MiB. */
@@ -26,8 +27,8 @@ int main(int count, char **arguments) {
     clock_gettime(CLOCK_MONOTONIC, &ended);
     FILE *out = fopen(arguments[1], "w");
     if (!out) return 2;
-    fprintf(out, "%.6f %.6f %.6f %ld %d\n", ended.tv_sec - began.tv_sec + (ended.tv_nsec - began.tv_nsec) / 1e9,
+    fprintf(out, "%.6f %.6f %.6f %ld %d %ld\n", ended.tv_sec - began.tv_sec + (ended.tv_nsec - began.tv_nsec) / 1e9,
             seconds(used.ru_utime), seconds(used.ru_stime), used.ru_maxrss,
-            WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+            WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), used.ru_minflt);
     return fclose(out) ? 2 : 0;
 }

@@ -1,5 +1,6 @@
-//! How fast the pure verdict is: bundles of every kind, and the parts of a verdict, beside raw aws-lc-rs
-//! P-256 verifications in the same run, on one core, with the trusted root parsed once.
+//! How fast the pure verdict is: bundles of every kind, and the parts of a verdict, beside the P-256
+//! verifications of the `openssl speed` on the PATH, in the same run, on one core, with the trusted root
+//! parsed once. The baseline is not of this build: what is compiled badly here cannot slow it down too.
 //!
 //!     cargo run --release --locked --example verify_rate [SECONDS]
 //!
@@ -9,7 +10,8 @@
 //! - in a batch: 64 bundles of 64 certificates under one `Verifier`, which remembers the authorities;
 //! - shared: one certificate and one checkpoint over and over, as the images of one signing have them.
 //!
-//! Each is followed by its share of the raw figure, the median of seven rounds that take turns.
+//! Each is followed by its share of OpenSSL's figure and of the raw one of aws-lc-rs, which is to be at least
+//! OpenSSL's; medians of seven rounds that take turns.
 
 #[allow(dead_code)]
 #[path = "../forge/asn1.rs"]
@@ -32,6 +34,7 @@ mod token;
 
 use std::hint::black_box;
 use std::io::Write as _;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
@@ -88,16 +91,38 @@ fn batch(forge: &Forge) -> Vec<Scene> {
     (0..BATCH).map(|at| make(20 + at as u8)).collect()
 }
 
-/// Runs for a while; returns runs a second.
+/// Runs for a while; returns runs a second of processor time.
 fn rate(time: Duration, mut run: impl FnMut()) -> f64 {
     run();
-    let began = Instant::now();
+    let (began, used) = (Instant::now(), processor_time());
     let mut runs = 0u32;
     while began.elapsed() < time {
         run();
         runs += 1;
     }
-    f64::from(runs) / began.elapsed().as_secs_f64()
+    let used = processor_time().zip(used).map(|(now, then)| now - then);
+    f64::from(runs) / used.unwrap_or_else(|| began.elapsed()).as_secs_f64()
+}
+
+/// What this thread took of the processor so far, as OpenSSL counts too; others may be running.
+fn processor_time() -> Option<Duration> {
+    std::thread::yield_now(); // which brings the count up to date
+    let counts = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    let nanoseconds = counts.split(' ').next()?.parse().ok()?;
+    Some(Duration::from_nanos(nanoseconds))
+}
+
+/// P-256 verifications a second of the OpenSSL on the PATH.
+fn openssl_rate() -> std::io::Result<f64> {
+    let output = Command::new("openssl")
+        .args(["speed", "-seconds", "1", "-mr", "ecdsap256"])
+        .output()?;
+    // Its only line of this form: "+F4:INDEX:BITS:SIGNATURES-A-SECOND:VERIFICATIONS-A-SECOND".
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| line.strip_prefix("+F4:"))
+        .find_map(|figures| figures.rsplit(':').next()?.trim().parse().ok())
+        .ok_or_else(|| std::io::Error::other("`openssl speed` gave no figure for ECDSA"))
 }
 
 type Run<'a> = Box<dyn FnMut() + 'a>;
@@ -186,7 +211,9 @@ fn main() -> std::io::Result<()> {
         });
     }
     rows.extend(parts(&made[1].1[0]));
+    let mut outside = Vec::new();
     for _ in 0..ROUNDS {
+        outside.push(openssl_rate()?);
         for row in &mut rows {
             let each = row.each as f64;
             let rate = rate(time, &mut row.run) * each;
@@ -195,10 +222,28 @@ fn main() -> std::io::Result<()> {
     }
     let mut out = std::io::stdout().lock();
     let raw = median(&mut rows[0].rates);
-    writeln!(out, "{:58} {:>10} {:>9}", "", "a second", "of raw")?;
+    let openssl = median(&mut outside);
+    let columns = ["a second", "of OpenSSL", "of raw"];
+    writeln!(
+        out,
+        "{:58} {:>10} {:>10} {:>9}",
+        "", columns[0], columns[1], columns[2]
+    )?;
+    let name = "P-256 verification, `openssl speed`";
+    writeln!(
+        out,
+        "{name:58} {openssl:>10.0} {:>10.3} {:>9.3}",
+        1.0,
+        openssl / raw
+    )?;
     for row in &mut rows {
         let rate = median(&mut row.rates);
-        writeln!(out, "{:58} {rate:>10.0} {:>9.3}", row.name, rate / raw)?;
+        let (of_openssl, of_raw) = (rate / openssl, rate / raw);
+        writeln!(
+            out,
+            "{:58} {rate:>10.0} {of_openssl:>10.3} {of_raw:>9.3}",
+            row.name
+        )?;
     }
     Ok(())
 }

@@ -288,7 +288,8 @@ fn an_identity_is_taken_from_its_own_issuer_alone() {
     const PATTERNS: &str = "--certificate-identity-regexp";
     const ISSUERS: &str = "--certificate-oidc-issuer";
     const ISSUER_PATTERNS: &str = "--certificate-oidc-issuer-regexp";
-    let cases: [(&str, &[(&str, &str)], &str); 17] = [
+    type Flags<'a> = &'a [(&'a str, &'a str)];
+    let cases: [(&str, Flags<'_>, &str); 17] = [
         (
             "one of each",
             &[(IDENTITIES, IDENTITY), (ISSUERS, ours)],
@@ -436,7 +437,7 @@ fn an_identity_is_taken_from_its_own_issuer_alone() {
             "usage-identity-missing",
         ),
     ];
-    for (name, flags, expected) in cases {
+    for (_, flags, expected) in cases {
         let flags: Vec<&str> = flags
             .iter()
             .flat_map(|(flag, value)| [*flag, *value])
@@ -446,7 +447,6 @@ fn an_identity_is_taken_from_its_own_issuer_alone() {
             .arg(image.by_digest())
             .args(&flags)
             .run();
-        println!("{name}");
         match expected {
             "" => run.exits(0),
             "identity-mismatch" => run.exits(12),

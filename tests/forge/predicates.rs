@@ -1,9 +1,11 @@
 //! What predicates must say, judged within the verdict: after everything else, and told with it.
 
+use std::sync::Arc;
+
 use keyless::diagnostic::Diagnostic as _;
 use keyless::verify::explain::{Explanation, Outcome};
 use keyless::verify::policy::ValueMatcher;
-use keyless::verify::rego::RegoPolicy;
+use keyless::verify::rego::{RegoPolicy, StatementPolicy};
 use keyless::verify::{ExpectedContent, PredicateChecks, Verifier, VerifyError};
 
 use crate::PASSES;
@@ -28,7 +30,7 @@ fn checks(requirements: &[&str], policies: &[(&str, &str)]) -> PredicateChecks {
     let requirement = |text: &&str| text.parse().unwrap();
     let policy = |(name, allow): &(&str, &str)| {
         let text = format!("package signature\nimport rego.v1\nallow if {{ {allow} }}\n");
-        RegoPolicy::parse(name, &text).unwrap()
+        Arc::new(RegoPolicy::parse(name, &text).unwrap()) as Arc<dyn StatementPolicy>
     };
     PredicateChecks {
         requirements: requirements.iter().map(requirement).collect(),

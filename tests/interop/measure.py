@@ -6,11 +6,12 @@ SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "bench",
 
 
 class Sample:
-    """wall, user, system in seconds; peak in MiB; code; text is what it said."""
+    """wall, user, system in seconds; peak in MiB; code; faults: pages made present; text is what it said."""
 
     def __init__(self, line, text):
-        wall, user, system, peak, code = line.split()
+        wall, user, system, peak, code, faults = line.split()
         self.wall, self.user, self.system, self.peak, self.code, self.text = float(wall), float(user), float(system), int(peak) / 1024, int(code), text
+        self.faults = int(faults)
 
     @property
     def cpu(self):
