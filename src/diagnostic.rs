@@ -139,6 +139,14 @@ pub fn clean(text: &str, limit: usize) -> String {
     shown
 }
 
+/// Returns a number with its noun: `1 payload`, `2 payloads`.
+pub fn counted(count: usize, noun: &str) -> String {
+    match count {
+        1 => format!("1 {noun}"),
+        count => format!("{count} {noun}s"),
+    }
+}
+
 /// Characters that reorder what a terminal shows (Unicode TR 36, "Trojan Source").
 fn is_bidi_control(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -219,6 +227,13 @@ mod tests {
         assert_eq!(clean("abcde", 4), "abcd…");
         assert_eq!(clean("abcd e", 4), "abcd…");
         assert_eq!(clean("abc de", 4), "abc …");
+    }
+
+    #[test]
+    fn one_is_not_several() {
+        assert_eq!(counted(0, "payload"), "0 payloads");
+        assert_eq!(counted(1, "payload"), "1 payload");
+        assert_eq!(counted(2, "payload"), "2 payloads");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::{OsStr, Resettable};
 
 use crate::crypto::Secret;
 use crate::diagnostic::{Diagnostic, Exit};
@@ -196,7 +197,7 @@ impl AnnotationArguments {
 #[command(next_help_heading = "Trust")]
 pub(crate) struct TrustArguments {
     /// Trusted root of the Sigstore instance. Without it: the public-good instance, as built in.
-    #[arg(long, value_name = "FILE", env = "KEYLESS_TRUSTED_ROOT")]
+    #[arg(long, value_name = "FILE", env = variable("KEYLESS_TRUSTED_ROOT"))]
     pub trusted_root: Option<PathBuf>,
 }
 
@@ -225,7 +226,7 @@ pub(crate) struct SigningArguments {
     pub identity_token: Option<Secret>,
 
     /// Signing config: which services sign. Without it: the public-good instance, as built in.
-    #[arg(long, value_name = "FILE", env = "KEYLESS_SIGNING_CONFIG")]
+    #[arg(long, value_name = "FILE", env = variable("KEYLESS_SIGNING_CONFIG"))]
     pub signing_config: Option<PathBuf>,
 
     /// Audience that the identity token must have.
@@ -268,6 +269,13 @@ impl SigningArguments {
             form: SignatureForm::default(),
         }
     }
+}
+
+/// Names the environment variable that stands for an option. One that is set and empty stands for nothing: shells
+/// and pipelines write that for "not set".
+pub(crate) fn variable(name: &'static str) -> Resettable<OsStr> {
+    let is_empty = std::env::var_os(name).is_some_and(|value| value.is_empty());
+    (!is_empty).then(|| OsStr::from(name)).into()
 }
 
 /// Takes a secret argument over, so that nothing shows it. The system's own copy of the command line stays.

@@ -8,7 +8,7 @@ use super::{Context, fail, fail_with, finish, note_exit, run_async};
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::download::{DownloadRequest, Wanted, download};
 use crate::flow::image_tree::PlatformFilter;
-use crate::format::predicate::type_uri;
+use crate::format::predicate::WantedType;
 use crate::net::HttpClient;
 use crate::output::attached::{NOTICE, downloads};
 use crate::output::{Format, escaped, note};
@@ -100,8 +100,8 @@ pub(crate) fn run(arguments: DownloadArguments, context: &Context) -> Exit {
         Ok(settled) => settled,
         Err(error) => return fail_with(output, command, &error),
     };
-    let predicate_type = match type_given.as_deref().map(type_uri).transpose() {
-        Ok(uri) => uri.map(str::to_owned),
+    let predicate_type = match type_given.as_deref().map(WantedType::parse).transpose() {
+        Ok(wanted) => wanted,
         Err(error) => return fail_with(output, command, &error),
     };
     let request = DownloadRequest {

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::arguments::variable;
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::format::limits;
 use crate::host::files::FileError;
@@ -15,7 +16,7 @@ pub(crate) struct LimitArguments {
     #[arg(
         long,
         value_name = "SIZE",
-        env = "COSIGN_MAX_ATTACHMENT_SIZE",
+        env = variable("COSIGN_MAX_ATTACHMENT_SIZE"),
         default_value = "8MiB",
         value_parser = size
     )]
@@ -75,8 +76,10 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
         ("m", 1_000_000),
         ("g", 1_000_000_000),
     ];
-    let wrong =
-        || "a size is a number of bytes, or one with kB, MB, GB, KiB, MiB or GiB".to_owned();
+    let wrong = || {
+        "a size is a number of bytes above 0, or one with kB, MB, GB, KiB, MiB or GiB, such as 8MiB"
+            .to_owned()
+    };
     let lower = text.trim().to_ascii_lowercase();
     let (digits, unit) = UNITS
         .iter()
@@ -107,6 +110,9 @@ mod tests {
             ("2g", 2_000_000_000),
             ("1GiB", 1 << 30),
             ("12B", 12),
+            ("12b", 12),
+            ("4 mib", 4 << 20),
+            ("128M", 128_000_000),
         ] {
             assert_eq!(size(text), Ok(bytes), "{text}");
         }
@@ -121,6 +127,7 @@ mod tests {
             "1mbb",
             "99999999999999999999",
             "99999999999G",
+            "18446744073709551615k",
         ] {
             assert!(size(wrong).is_err(), "{wrong}");
         }

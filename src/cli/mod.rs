@@ -7,6 +7,7 @@ mod attest;
 mod attest_blob;
 mod bundle;
 mod clean;
+mod command_line;
 mod copy;
 mod detached_arguments;
 mod download;
@@ -35,6 +36,7 @@ mod verify_blob;
 mod verify_blob_attestation;
 mod version;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -209,15 +211,12 @@ pub(crate) fn run_async<F: Future>(future: F) -> F::Output {
 
 /// Runs the program; returns its exit code.
 pub fn main() -> Exit {
-    let cli = match Cli::try_parse() {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         Err(error) => {
             if error.use_stderr() {
-                // The message repeats arguments as they came, and a terminal would obey them.
-                for line in error.render().to_string().lines() {
-                    output::note(output::human::plain(line));
-                }
-                return Exit::Usage;
+                return command_line::refuse(error, &arguments);
             }
             // Help and version are no errors; they go to standard output.
             let _ = error.print();

@@ -11,7 +11,7 @@ use super::policy_arguments::{EvidenceArguments, IdentityArguments, PolicyFileAr
 use crate::diagnostic::Diagnostic;
 use crate::flow::attest::Attested;
 use crate::flow::policy::read_rego;
-use crate::format::predicate::type_uri;
+use crate::format::predicate::WantedType;
 use crate::format::statement::COSIGN_SIGN_V1;
 use crate::host::files::read_bounded;
 use crate::verify::policy_file::Expectation;
@@ -66,7 +66,8 @@ impl AttestedArguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "What it must say")]
 pub(crate) struct PredicateArguments {
-    /// Type of the predicate: a name as in attest, or a URI. Nothing of another type is accepted.
+    /// Type of the predicate: a name as in attest, of any version where the type has several, or a URI, to the
+    /// letter. Nothing of another type is accepted.
     #[arg(long = "type", value_name = "TYPE", default_value = "custom")]
     pub predicate_type: String,
 
@@ -87,8 +88,8 @@ pub(crate) struct PredicateArguments {
 
 /// What was read of the arguments.
 pub(crate) struct AskedOfPredicate {
-    /// Predicate type, a URI.
-    pub uri: String,
+    /// Predicate type.
+    pub wanted: WantedType,
     /// Requirements and policies.
     pub checks: PredicateChecks,
     /// The trust policy.
@@ -115,8 +116,8 @@ impl PredicateArguments {
                 "leave out --check-claims",
             ));
         }
-        let uri = type_uri(&self.predicate_type).map_err(boxed)?.to_owned();
-        if uri == COSIGN_SIGN_V1 {
+        let wanted = WantedType::parse(&self.predicate_type).map_err(boxed)?;
+        if wanted.uri() == COSIGN_SIGN_V1 {
             return Err(conflict(
                 "that is the type of signatures, not of attestations",
                 "verify signatures with `keyless verify`",
@@ -153,7 +154,11 @@ impl PredicateArguments {
                 }
             }
         }
-        Ok(AskedOfPredicate { uri, checks, rules })
+        Ok(AskedOfPredicate {
+            wanted,
+            checks,
+            rules,
+        })
     }
 }
 
@@ -166,7 +171,7 @@ impl AskedOfPredicate {
     ) -> Result<Expectation, UnusableExpectation> {
         let Some(rules) = &self.rules else {
             let content = ExpectedContent::Attestation {
-                predicate_type: self.uri.clone(),
+                predicate_type: self.wanted.clone(),
             };
             let policy = identity.policy(content);
             let policy = policy.and_then(|policy| evidence.apply(policy))?;
@@ -181,7 +186,7 @@ impl AskedOfPredicate {
         let read = PolicyFileArguments::rules(rules, evidence);
         Ok(match read.map_err(UnusableExpectation::Other)? {
             Expectation::Rules(file) => {
-                Expectation::Rules(file.for_attestations(&self.uri, &self.checks))
+                Expectation::Rules(file.for_attestations(&self.wanted, &self.checks))
             }
             other => other,
         })

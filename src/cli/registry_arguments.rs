@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::Context;
-use super::arguments::{Typed, UsageError, secret};
-use super::limits::LimitArguments;
+use super::arguments::{Typed, UsageError, secret, variable};
+use super::limits::{LimitArguments, size};
 use crate::crypto::Secret;
 use crate::format::limits::PEM_LEN;
 use crate::host::files::read_bounded;
@@ -34,25 +34,25 @@ pub(crate) struct RegistryTransportArguments {
     #[arg(long)]
     pub allow_http_registry: bool,
 
-    /// Do not check the certificate of the registries that are named; whoever answers gets the credentials. Never
-    /// about other services.
+    /// Do not check the TLS certificate of the registries that are named: credentials are sent to any host that
+    /// answers in their place. Other services are checked as ever.
     #[arg(long)]
     pub allow_insecure_registry: bool,
 
     /// Authorities that alone are believed to certify the registries that are named, PEM.
-    #[arg(long, value_name = "FILE", env = "COSIGN_REGISTRY_CACERT")]
+    #[arg(long, value_name = "FILE", env = variable("COSIGN_REGISTRY_CACERT"))]
     pub registry_cacert: Option<PathBuf>,
 
     /// Client certificate for the registries that are named, PEM.
-    #[arg(long, value_name = "FILE", env = "COSIGN_REGISTRY_CLIENT_CERT")]
+    #[arg(long, value_name = "FILE", env = variable("COSIGN_REGISTRY_CLIENT_CERT"))]
     pub registry_client_cert: Option<PathBuf>,
 
     /// Key of the client certificate, PEM.
-    #[arg(long, value_name = "FILE", env = "COSIGN_REGISTRY_CLIENT_KEY")]
+    #[arg(long, value_name = "FILE", env = variable("COSIGN_REGISTRY_CLIENT_KEY"))]
     pub registry_client_key: Option<PathBuf>,
 
     /// Name that the registry's certificate is for, where it is not the registry's own.
-    #[arg(long, value_name = "NAME", env = "COSIGN_REGISTRY_SERVER_NAME")]
+    #[arg(long, value_name = "NAME", env = variable("COSIGN_REGISTRY_SERVER_NAME"))]
     pub registry_server_name: Option<String>,
 
     /// Host of a token service that may have the registry's credentials though it is neither the registry's own host
@@ -61,7 +61,7 @@ pub(crate) struct RegistryTransportArguments {
         long,
         value_name = "HOST",
         value_delimiter = ',',
-        env = "KEYLESS_REGISTRY_TRUSTED_REALM"
+        env = variable("KEYLESS_REGISTRY_TRUSTED_REALM")
     )]
     pub registry_trusted_realm: Vec<String>,
 }
@@ -81,23 +81,23 @@ pub(crate) struct RegistryArguments {
     #[arg(
         long,
         value_name = "NAME",
-        env = "COSIGN_REGISTRY_USERNAME",
+        env = variable("COSIGN_REGISTRY_USERNAME"),
         hide_env_values = true
     )]
     pub registry_username: Option<String>,
 
     /// Password of that user. Whoever lists processes sees it here; better in the environment.
     #[arg(long, value_name = "PASSWORD", allow_hyphen_values = true, value_parser = secret,
-        env = "COSIGN_REGISTRY_PASSWORD", hide_env_values = true)]
+        env = variable("COSIGN_REGISTRY_PASSWORD"), hide_env_values = true)]
     pub registry_password: Option<Secret>,
 
     /// Bearer token for the one registry that the images are on, sent as it is.
     #[arg(long, value_name = "TOKEN", allow_hyphen_values = true, value_parser = secret,
-        env = "COSIGN_REGISTRY_TOKEN", hide_env_values = true)]
+        env = variable("COSIGN_REGISTRY_TOKEN"), hide_env_values = true)]
     pub registry_token: Option<Secret>,
 
     /// Repository that holds the signatures, if it is not the image's own.
-    #[arg(long, value_name = "REPOSITORY", env = "COSIGN_REPOSITORY")]
+    #[arg(long, value_name = "REPOSITORY", env = variable("COSIGN_REPOSITORY"))]
     pub signature_repository: Option<String>,
 
     /// Accepted so that scripts for cosign work: the registry is asked what it offers.
@@ -425,59 +425,9 @@ fn unusable(path: &Path, cause: &str) -> UsageError {
     }
 }
 
-/// Reads a size: bytes, or with one of the units k, M, G (1000) and Ki, Mi, Gi (1024), a B behind it or not.
-pub(crate) fn size(text: &str) -> Result<u64, String> {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    let unit = unit.trim_start().to_ascii_lowercase();
-    let factor: u64 = match unit.strip_suffix('b').unwrap_or(&unit) {
-        "" => 1,
-        "k" => 1000,
-        "m" => 1_000_000,
-        "g" => 1_000_000_000,
-        "ki" => 1 << 10,
-        "mi" => 1 << 20,
-        "gi" => 1 << 30,
-        _ => return Err("units are B, k, M, G, Ki, Mi and Gi".to_owned()),
-    };
-    number
-        .parse::<u64>()
-        .ok()
-        .and_then(|number| number.checked_mul(factor))
-        .ok_or_else(|| "a number of bytes is expected, such as 8MiB".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_have_units() {
-        for (text, bytes) in [
-            ("0", 0),
-            ("4194304", 4 << 20),
-            ("4MiB", 4 << 20),
-            ("4 mib", 4 << 20),
-            ("128M", 128_000_000),
-            ("1GB", 1_000_000_000),
-            ("12b", 12),
-        ] {
-            assert_eq!(size(text), Ok(bytes), "{text}");
-        }
-        for wrong in [
-            "",
-            "MiB",
-            "-1",
-            "1.5M",
-            "1TB",
-            "99999999999999999999",
-            "18446744073709551615k",
-        ] {
-            assert!(size(wrong).is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn defaults_shown_are_those_that_apply() {

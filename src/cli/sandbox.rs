@@ -5,8 +5,9 @@ use std::process::ExitStatus;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::arguments::variable;
 use super::{Context, fail, finish};
-use crate::diagnostic::{Diagnostic, Exit};
+use crate::diagnostic::{Diagnostic, Exit, counted};
 use crate::flow::demo::{DemoSetting, DemoStep, demo};
 use crate::host::files::FileError;
 use crate::output::human::{self, plain};
@@ -132,7 +133,7 @@ struct TokenArguments {
     kind: Option<String>,
 
     /// The sandbox's issuer.
-    #[arg(long, value_name = "URL", env = "SANDBOX_OIDC_URL")]
+    #[arg(long, value_name = "URL", env = variable("SANDBOX_OIDC_URL"))]
     issuer: String,
 }
 
@@ -395,7 +396,8 @@ async fn show_demo(arguments: DemoArguments, context: &Context) -> Exit {
 fn show_step(output: &mut Output, step: &DemoStep<'_>) {
     match step {
         DemoStep::Pushed { image, files } => {
-            output.line(format!("pushed an image of {} real file(s)", files.len()));
+            let files_of = counted(files.len(), "real file");
+            output.line(format!("pushed an image of {files_of}"));
             for (name, size) in *files {
                 output.line(format!("  file       app/{} ({size} bytes)", plain(name)));
             }

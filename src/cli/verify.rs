@@ -244,7 +244,7 @@ where
             )),
             Ok(signers) => {
                 note(format!(
-                    "{}: signed, by their own word and not verified, by",
+                    "{}: signed by, as the certificates say (not verified):",
                     plain(&reference.to_string())
                 ));
                 for line in human::claimed(signers) {

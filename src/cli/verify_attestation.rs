@@ -18,9 +18,13 @@ use crate::flow::verify_attestation::claimed_attesters;
 use crate::flow::verify_image::{ImageError, ImageRequest, ImageVerdict, verify_images};
 use crate::net::HttpClient;
 use crate::output::attest::{self, AttestationFormat};
+use crate::output::human::plain;
+use crate::output::summary::Summary;
 use crate::output::{Format, Output, document, explain, human, note};
 
 /// Verify that images carry attestations of a type by the identities you expect, and show what they say.
+///
+/// What was attested goes to standard output, the predicates as they were signed; who attested it, to standard error.
 ///
 /// All images are judged, and the most severe outcome is the exit code. A signature is not an attestation, and
 /// an attestation of another type is not this one.
@@ -81,7 +85,7 @@ pub(crate) fn run(arguments: VerifyAttestationArguments, context: &Context) -> E
         Ok(expectation) => expectation,
         Err(UnusableExpectation::Nobody(error)) => {
             let claimed = run_async(show_claimed(references, |reference| {
-                claimed_attesters(&registry, reference, &asked.uri)
+                claimed_attesters(&registry, reference, &asked.wanted)
             }));
             output.document(&document::claimed(COMMAND, &error, &claimed));
             return finish(output, fail(&error));
@@ -104,7 +108,7 @@ pub(crate) fn run(arguments: VerifyAttestationArguments, context: &Context) -> E
     };
     let report = context.report();
     let verdicts = run_async(verify_images(&registry, references, &request, &report));
-    show(output, &verdicts, &named, &asked, &arguments)
+    show(output, &verdicts, &named, &asked, &arguments, context)
 }
 
 /// What goes to standard output beside the raw formats.
@@ -141,8 +145,8 @@ fn show(
     named: &NamedImages,
     asked: &AskedOfPredicate,
     arguments: &VerifyAttestationArguments,
+    context: &Context,
 ) -> Exit {
-    let is_text = arguments.output == AttestationFormat::Text;
     let mut exit = Exit::Accepted;
     for verdict in verdicts {
         let mut lines = human::image_verdict(verdict);
@@ -150,8 +154,8 @@ fn show(
             lines.extend(verdict.accepted.iter().flat_map(explain::of_accepted));
         }
         for line in lines {
+            // Standard output has what was attested, and nothing else.
             match (&verdict.error, arguments.output) {
-                (None, AttestationFormat::Text) => output.line(line),
                 (None, AttestationFormat::Json) => {}
                 _ => note(line),
             }
@@ -164,15 +168,17 @@ fn show(
         if let Some(error) = &verdict.error {
             let accepting = arguments.accepting(verdict, asked);
             exit = exit.worst(show_refusal(verdict, error, accepting.as_deref()));
+            if let Some(origin) = named.origin(&verdict.given) {
+                note(format!("  named in {}", plain(&origin.to_string())));
+            }
         }
+    }
+    let summary = Summary::of(verdicts.iter().map(ImageVerdict::exit));
+    if let Some(line) = summary.line("verified", "not judged") {
+        context.note(&line);
     }
     let shown = attest::of_images(verdicts);
-    if !is_text {
-        for data in shown.iter().filter_map(|shown| shown.raw(arguments.output)) {
-            output.raw(&data);
-            output.raw("\n");
-        }
-    }
+    attest::show(&mut output, arguments.output, &shown);
     if arguments.output == AttestationFormat::Json {
         let accepting = |verdict: &ImageVerdict| arguments.accepting(verdict, asked);
         let document = attest::verify_images(verdicts, &shown, exit, named, accepting);

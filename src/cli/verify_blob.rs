@@ -104,7 +104,7 @@ pub(crate) fn run(arguments: VerifyBlobArguments, context: &Context) -> Exit {
                 && let KeyMaterial::Certificate(leaf) = &bundle.key_material
                 && let Ok(identity) = CertificateIdentity::of(leaf)
             {
-                note("signed, by its own word and not verified, by");
+                note("signed by, as its certificate says (not verified):");
                 let signers = vec![identity];
                 for line in human::claimed(&signers) {
                     note(line);

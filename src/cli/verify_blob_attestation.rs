@@ -27,6 +27,7 @@ use crate::verify::{Explanation, Policy};
 
 /// Verify that a bundle attests something of a type about files, and show what it says. Needs no network.
 ///
+/// What was attested goes to standard output, the predicate as it was signed; who attested it, to standard error.
 /// Several files must all be subjects of the one statement.
 ///
 /// Example: keyless verify-blob-attestation app.tar.gz --bundle app.provenance.sigstore.json --type
@@ -149,7 +150,7 @@ fn run_policy(
         let mut lines = vec![format!("verified {}", plain(blob))];
         lines.extend(human::verified(&verdict.verified));
         lines.extend(explanation.iter().flat_map(explain::lines));
-        say(&mut output, arguments.output, lines);
+        say(arguments.output, lines);
     }
     // One statement is about all of the files.
     let shown: Vec<Shown<'_>> = judged
@@ -161,7 +162,7 @@ fn run_policy(
             verified: &verdict.verified,
         })
         .collect();
-    show_raw(&mut output, arguments.output, &shown);
+    attest::show(&mut output, arguments.output, &shown);
     if arguments.output == AttestationFormat::Json {
         let document = attest::verify_blobs(&judged, &shown);
         output.document_with(&document, &attest::predicates(&shown));
@@ -215,8 +216,8 @@ fn run_rules(
     let Some(error) = &verdict.error else {
         let mut lines = vec![format!("verified {}", plain(&name))];
         lines.extend(policy::blob_bundles(&verdict));
-        say(&mut output, arguments.output, lines);
-        show_raw(&mut output, arguments.output, &shown);
+        say(arguments.output, lines);
+        attest::show(&mut output, arguments.output, &shown);
         return finish(output, Exit::Accepted);
     };
     for line in policy::blob_explained(&verdict) {
@@ -229,21 +230,10 @@ fn run_rules(
     finish(output, exit)
 }
 
-/// Says something to people: on standard output, or beside the data that stands there.
-fn say(output: &mut Output, format: AttestationFormat, lines: Vec<String>) {
-    for line in lines {
-        match format {
-            AttestationFormat::Text => output.line(line),
-            AttestationFormat::Json => {}
-            _ => note(line),
-        }
-    }
-}
-
-fn show_raw(output: &mut Output, format: AttestationFormat, shown: &[Shown<'_>]) {
-    for data in shown.iter().filter_map(|shown| shown.raw(format)) {
-        output.raw(&data);
-        output.raw("\n");
+/// Says something to people, beside the data that stands on standard output.
+fn say(format: AttestationFormat, lines: Vec<String>) {
+    if format != AttestationFormat::Json {
+        lines.iter().for_each(note);
     }
 }
 
@@ -281,7 +271,7 @@ fn show_claimed(
     let Some(identity) = claimed else {
         return fail_with(output, COMMAND, &error);
     };
-    note("attested, by its own word and not verified, by");
+    note("attested by, as its certificate says (not verified):");
     let signers = vec![identity];
     for line in human::claimed(&signers) {
         note(line);

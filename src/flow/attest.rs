@@ -8,7 +8,7 @@ use crate::flow::sign::{Payload, SignError};
 use crate::flow::sign_blob::BlobError;
 use crate::flow::store::StoreError;
 use crate::format::limits;
-use crate::format::predicate::{self, PredicateError};
+use crate::format::predicate::{self, PredicateError, WantedType};
 use crate::format::statement::{COSIGN_SIGN_V1, Statement, StatementError, encode, raw_predicate};
 use crate::host::clock;
 use crate::host::files::FileError;
@@ -202,7 +202,7 @@ impl Attested {
                 predicate_type,
                 bytes,
             } => {
-                let expected = predicate_type.as_deref().map(predicate::type_uri);
+                let expected = predicate_type.as_deref().map(WantedType::parse);
                 let found = given_statement(bytes, expected.transpose()?, subjects)?;
                 (bytes.clone(), found)
             }
@@ -221,7 +221,9 @@ impl Attested {
         Ok(Payload::Statement {
             payload,
             subject,
-            expected: ExpectedContent::Attestation { predicate_type },
+            expected: ExpectedContent::Attestation {
+                predicate_type: predicate_type.into(),
+            },
         })
     }
 }
@@ -229,15 +231,15 @@ impl Attested {
 /// Judges a statement that was given whole; returns its predicate type.
 fn given_statement(
     bytes: &[u8],
-    expected: Option<&str>,
+    expected: Option<WantedType>,
     subjects: &[Named],
 ) -> Result<String, AttestError> {
     let statement = Statement::parse(bytes)?;
     let uri = statement.predicate_type.as_str();
     predicate::type_uri(uri)?;
-    if let Some(expected) = expected.filter(|expected| *expected != uri) {
+    if let Some(expected) = expected.filter(|expected| !expected.meets(uri)) {
         return Err(AttestError::OtherType {
-            expected: expected.to_owned(),
+            expected: expected.to_string(),
             found: uri.chars().take(200).collect(),
         });
     }

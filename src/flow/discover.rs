@@ -17,6 +17,7 @@ use crate::format::oci::{
     ANNOTATION_PREDICATE_TYPE, BUNDLE_TYPE_PREFIX, Descriptor, Document, EMPTY_CONFIG, LegacyTag,
     MAX_LAYERS, Manifest,
 };
+use crate::format::predicate::WantedType;
 use crate::format::statement::COSIGN_SIGN_V1;
 use crate::net::registry::RegistryError;
 
@@ -111,6 +112,12 @@ pub enum FindError {
         /// Predicate type.
         predicate_type: String,
     },
+    /// It says that it is an attestation of another type than is asked for, and was not fetched.
+    #[error("an attestation of another type")]
+    OtherAttestation {
+        /// Predicate type.
+        predicate_type: String,
+    },
 }
 
 impl Diagnostic for FindError {
@@ -121,6 +128,7 @@ impl Diagnostic for FindError {
             FindError::Legacy(error) => error.code(),
             FindError::NotABundle => "not-a-bundle",
             FindError::Attestation { .. } => "not-a-signature",
+            FindError::OtherAttestation { .. } => "predicate-type-mismatch",
         }
     }
 
@@ -129,7 +137,9 @@ impl Diagnostic for FindError {
             FindError::Store(error) => error.exit(),
             FindError::Bundle(error) => error.exit(),
             FindError::Legacy(error) => error.exit(),
-            FindError::NotABundle | FindError::Attestation { .. } => Exit::NoSignature,
+            FindError::NotABundle
+            | FindError::Attestation { .. }
+            | FindError::OtherAttestation { .. } => Exit::NoSignature,
         }
     }
 
@@ -139,7 +149,10 @@ impl Diagnostic for FindError {
             FindError::Bundle(error) => error.details(),
             FindError::Legacy(error) => error.details(),
             FindError::NotABundle => Vec::new(),
-            FindError::Attestation { predicate_type } => vec![("found", predicate_type.clone())],
+            FindError::Attestation { predicate_type }
+            | FindError::OtherAttestation { predicate_type } => {
+                vec![("found", predicate_type.clone())]
+            }
         }
     }
 
@@ -148,7 +161,9 @@ impl Diagnostic for FindError {
             FindError::Store(error) => error.hint(),
             FindError::Bundle(error) => error.hint(),
             FindError::Legacy(error) => error.hint(),
-            FindError::NotABundle | FindError::Attestation { .. } => None,
+            FindError::NotABundle
+            | FindError::Attestation { .. }
+            | FindError::OtherAttestation { .. } => None,
         }
     }
 }
@@ -203,14 +218,19 @@ pub async fn discover_wanted<T>(
     store: &ImageStore<'_>,
     image: &Digest,
     budget: &Budget,
-    predicate_types: &[&str],
+    wanted: &[&WantedType],
     judge: impl Fn(FoundBundle) -> T,
 ) -> Result<Discovery<T>, StoreError> {
     let unwanted = |descriptor: &Descriptor| {
-        attestation(descriptor).filter(|_| {
-            let said = descriptor.annotations.get(ANNOTATION_PREDICATE_TYPE);
-            !said.is_some_and(|said| predicate_types.contains(&said.as_str()))
-        })
+        let error = attestation(descriptor)?;
+        let said = descriptor.annotations.get(ANNOTATION_PREDICATE_TYPE)?;
+        match (error, wanted) {
+            _ if wanted.iter().any(|wanted| wanted.meets(said)) => None,
+            (FindError::Attestation { predicate_type }, [_, ..]) => {
+                Some(FindError::OtherAttestation { predicate_type })
+            }
+            (error, _) => Some(error),
+        }
     };
     let passed_over = |descriptor: &Descriptor| other_type(descriptor).or(unwanted(descriptor));
     search(store, image, budget, passed_over, judge).await

@@ -16,6 +16,7 @@ use crate::format::legacy::layer::{
 use crate::format::legacy::simple_signing::{SIMPLE_SIGNING_LEN, SIMPLE_SIGNING_TYPE};
 use crate::format::limits::CHAIN_CERTIFICATES;
 use crate::format::oci::{Descriptor, Document};
+use crate::format::predicate::WantedType;
 use crate::format::protojson::encode_base64;
 use crate::format::statement::{COSIGN_SIGN_V1, Statement};
 use crate::net::registry::{
@@ -157,7 +158,7 @@ pub struct DownloadRequest {
     /// The image of an index for this platform.
     pub platform: Option<PlatformFilter>,
     /// Only attestations of this predicate type.
-    pub predicate_type: Option<String>,
+    pub predicate_type: Option<WantedType>,
 }
 
 /// Fetches what is asked for. What something is, is told by its own content.
@@ -261,8 +262,8 @@ fn is_wanted(one: &Downloaded, request: &DownloadRequest) -> bool {
         (Wanted::Signatures, Form::Bundle) => matches!(says, None | Some(COSIGN_SIGN_V1)),
         (Wanted::Attestations, Form::Bundle) => !matches!(says, None | Some(COSIGN_SIGN_V1)),
     };
-    let wanted = request.predicate_type.as_deref();
-    kind && (wanted.is_none() || says == wanted)
+    let wanted = request.predicate_type.as_ref();
+    kind && wanted.is_none_or(|wanted| says.is_some_and(|says| wanted.meets(says)))
 }
 
 async fn one(

@@ -15,7 +15,7 @@ use self::certificate::CertificateFacts;
 use self::part::{Part, cut, unreadable};
 use crate::crypto::certificate::CertificateError;
 use crate::crypto::{Certificate, Digest, pem};
-use crate::diagnostic::{Diagnostic, Exit};
+use crate::diagnostic::{Diagnostic, Exit, counted};
 use crate::flow::discover::{Budget, FindError, discover_all, discover_legacy};
 use crate::flow::store::{ImageStore, StoreError};
 use crate::format::bundle::{Bundle, BundleError};
@@ -193,7 +193,7 @@ impl Diagnostic for InspectError {
             InspectError::NothingAttached {
                 others: others @ 1..,
                 ..
-            } => vec![("found", format!("{others} other referrers"))],
+            } => vec![("found", counted(*others, "other referrer"))],
             _ => Vec::new(),
         }
     }

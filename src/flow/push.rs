@@ -15,7 +15,7 @@ use futures_util::future::{BoxFuture, join_all, try_join_all};
 use tokio::sync::{OnceCell, Semaphore};
 
 use crate::crypto::Digest;
-use crate::diagnostic::{Diagnostic, Exit};
+use crate::diagnostic::{Diagnostic, Exit, counted};
 use crate::flow::event::{Event, Reporter};
 use crate::flow::survey::{Attached, Node, NotOne, Origin, Place, Purpose, Survey};
 use crate::format::oci::{Descriptor, EncodedManifest};
@@ -45,7 +45,7 @@ pub enum PushError {
     #[error("{0}")]
     Platform(#[from] NotOne),
     /// A tag points to something else.
-    #[error("{reference} is there already, and is something else")]
+    #[error("{reference} already points to another image")]
     WouldOverwrite {
         /// The tag.
         reference: String,
@@ -63,7 +63,7 @@ pub enum PushError {
         found: Box<Digest>,
     },
     /// The layout has no image, or several, and none is chosen.
-    #[error("{path} has {count} images{}", if *.count == 0 { "" } else { ", and it is not said which" })]
+    #[error("{path} has {}{}", counted(*count, "image"), if *.count == 0 { "" } else { ", and it is not said which" })]
     WhichImage {
         /// The layout.
         path: String,
@@ -101,7 +101,8 @@ impl Diagnostic for PushError {
         match self {
             PushError::Content(error) => error.exit(),
             PushError::Platform(error) => error.exit(),
-            PushError::WouldOverwrite { .. } => Exit::Refused,
+            // Our own refusal, as that to replace a file: nobody else was asked for anything.
+            PushError::WouldOverwrite { .. } => Exit::Usage,
             PushError::OtherDigest { .. } => Exit::ContentMismatch,
             PushError::WhichImage { .. } => Exit::Usage,
         }

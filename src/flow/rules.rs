@@ -2,13 +2,15 @@
 //! about one image or file are all met.
 
 use crate::crypto::Digest;
-use crate::diagnostic::{Diagnostic, Exit};
+use crate::diagnostic::{Diagnostic, Exit, counted, shell_option};
 use crate::flow::discover::FindError;
 use crate::format::bundle::Bundle;
 use crate::format::limits;
+use crate::format::predicate::WantedType;
 use crate::verify::policy_file::{self, Required, Requirement};
 use crate::verify::{
-    Artifact, ExpectedContent, Explanation, MatchedSigner, VerifiedBundle, Verifier, VerifyError,
+    Artifact, ExpectedContent, Explanation, MatchedSigner, Nearness, VerifiedBundle, Verifier,
+    VerifyError,
 };
 
 /// One bundle under one requirement.
@@ -18,6 +20,8 @@ pub struct Judged {
     pub outcome: Result<VerifiedBundle, VerifyError>,
     /// Its checks, where they were asked for.
     pub explanation: Option<Explanation>,
+    /// How near the signer whom it names comes to who is asked for.
+    pub near: Nearness,
 }
 
 /// Judges a bundle under each requirement. What does not depend on the requirement is computed once, see
@@ -30,16 +34,19 @@ pub fn judge(
     explain: bool,
 ) -> Vec<Judged> {
     let one = |requirement: &&Requirement| {
+        let near = requirement.policy().nearness(&bundle.key_material);
         if explain {
             let (outcome, explanation) = verifier.explain(bundle, artifact, requirement.policy());
             return Judged {
                 outcome,
                 explanation: Some(explanation),
+                near,
             };
         }
         Judged {
             outcome: verifier.verify(bundle, artifact, requirement.policy()),
             explanation: None,
+            near,
         }
     };
     required.all().iter().map(one).collect()
@@ -63,6 +70,8 @@ pub struct RuleJudgement {
 pub struct Summary {
     /// The verdict under the first requirement that is met; else the most telling refusal.
     pub outcome: Result<VerifiedBundle, VerifyError>,
+    /// How near its signer comes to who is asked for by that requirement.
+    pub near: Nearness,
     /// The checks of that verdict, where no policy file is used.
     pub explanation: Option<Explanation>,
     /// The bundle under each rule; empty where no policy file is used.
@@ -72,7 +81,7 @@ pub struct Summary {
 impl Summary {
     /// Puts the judgements of a bundle together, those that [`judge`] made of these requirements.
     pub fn of(judged: Vec<Judged>, required: &Required<'_>) -> Self {
-        let mut outcome: Option<Result<VerifiedBundle, VerifyError>> = None;
+        let mut outcome: Option<(Result<VerifiedBundle, VerifyError>, Nearness)> = None;
         let mut alone = None;
         let mut rules = Vec::new();
         for (judged, requirement) in judged.into_iter().zip(required.all()) {
@@ -87,16 +96,21 @@ impl Summary {
                 }),
             }
             let is_better = match (&outcome, &judged.outcome) {
-                (None, _) | (Some(Err(_)), Ok(_)) => true,
-                (Some(Ok(_)), _) => false,
-                (Some(Err(known)), Err(error)) => error.rank() > known.rank(),
+                (None, _) | (Some((Err(_), _)), Ok(_)) => true,
+                (Some((Ok(_), _)), _) => false,
+                (Some((Err(known), near)), Err(error)) => {
+                    let known = Reason::Verify(known, *near).rank();
+                    Reason::Verify(error, judged.near).rank() > known
+                }
             };
             if is_better {
-                outcome = Some(judged.outcome);
+                outcome = Some((judged.outcome, judged.near));
             }
         }
+        let (outcome, near) = outcome.expect("what is required is never nothing, see Required");
         Summary {
-            outcome: outcome.expect("what is required is never nothing, see Required"),
+            outcome,
+            near,
             explanation: alone,
             rules,
         }
@@ -169,13 +183,101 @@ impl RuleVerdict {
     }
 }
 
+/// What is there where no attestation of a type is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OthersThere {
+    /// Predicate type asked for.
+    wanted: WantedType,
+    /// Other predicate types, each with the number of its attestations.
+    types: Vec<(String, usize)>,
+    /// Signatures.
+    signatures: usize,
+    /// Anything else.
+    others: usize,
+}
+
+/// Predicate types that are listed at most.
+const SHOWN_TYPES: usize = 10;
+
+impl OthersThere {
+    fn among(wanted: &WantedType, reasons: &[Reason<'_>]) -> Self {
+        let mut there = OthersThere {
+            wanted: wanted.clone(),
+            types: Vec::new(),
+            signatures: 0,
+            others: 0,
+        };
+        for reason in reasons {
+            let is_full = there.types.len() == SHOWN_TYPES;
+            let found = match reason {
+                Reason::Find(FindError::OtherAttestation { predicate_type }) => predicate_type,
+                Reason::Verify(VerifyError::OtherPredicateType { found, .. }, _) => found,
+                Reason::Verify(VerifyError::NotAnAttestation { .. }, _) => {
+                    there.signatures += 1;
+                    continue;
+                }
+                _ => {
+                    there.others += 1;
+                    continue;
+                }
+            };
+            match there.types.iter_mut().find(|(known, _)| known == found) {
+                Some((_, count)) => *count += 1,
+                None if !is_full => there.types.push((found.clone(), 1)),
+                None => there.others += 1,
+            }
+        }
+        there
+    }
+
+    fn details(&self) -> Vec<(&'static str, String)> {
+        let types = self.types.iter().map(|(found, count)| match count {
+            1 => ("found", format!("an attestation of type {found}")),
+            count => ("found", format!("{count} attestations of type {found}")),
+        });
+        let rest = [
+            (self.signatures, "signature"),
+            (self.others, "other referrer"),
+        ];
+        let rest = rest.into_iter().filter(|(count, _)| *count > 0);
+        types
+            .chain(rest.map(|(count, noun)| ("found", counted(count, noun))))
+            .collect()
+    }
+
+    fn hint(&self) -> Option<String> {
+        let options = self.types.iter();
+        let options: Vec<String> = options
+            .filter_map(|(found, _)| shell_option("--type", found))
+            .collect();
+        match options.as_slice() {
+            [] => None,
+            [one] => Some(format!("ask for the one that is there with {one}")),
+            several => Some(format!(
+                "ask for one that is there: {}",
+                several.join(", or ")
+            )),
+        }
+    }
+}
+
 /// What was found where a signature or attestation was looked for, and was not it.
 #[derive(Debug, Clone, Copy)]
 pub enum Reason<'a> {
     /// It is no usable bundle.
     Find(&'a FindError),
-    /// It was judged and refused.
-    Verify(&'a VerifyError),
+    /// It was judged and refused; how near its signer comes to who is asked for.
+    Verify(&'a VerifyError, Nearness),
+}
+
+/// How much a reason tells whoever asked; the highest is told first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rank {
+    /// Whether it is what was asked for, and about what was asked.
+    class: u8,
+    near: Nearness,
+    /// How late it failed.
+    late: u8,
 }
 
 /// Why nothing meets a requirement.
@@ -190,13 +292,8 @@ pub enum Unmet {
         others: usize,
     },
     /// Nothing is attached that is an attestation of this type.
-    #[error("no attestation of type {predicate_type}")]
-    NoAttestation {
-        /// Predicate type asked for.
-        predicate_type: String,
-        /// What else is attached: its number.
-        others: usize,
-    },
+    #[error("no attestation of type {}", .0.wanted)]
+    NoAttestation(OthersThere),
     /// Something is attached and refused; the most telling refusal.
     #[error("{0}")]
     Refused(VerifyError),
@@ -206,12 +303,28 @@ pub enum Unmet {
 }
 
 impl Reason<'_> {
-    /// Orders reasons by how much they tell, as [`VerifyError::rank`] does.
-    pub fn rank(self) -> u8 {
+    /// Orders reasons: first what its signer signed as asked for about this image or file, whoever comes nearest to
+    /// who is asked for, and of two as near the one that failed later, see [`VerifyError::rank`]. A broken signature
+    /// that names the right signer tells more than a good one of a stranger. What is about other content anybody can
+    /// attach, so that it comes later.
+    pub fn rank(self) -> Rank {
+        let of_class = |class| Rank {
+            class,
+            near: Nearness::default(),
+            late: 0,
+        };
         match self {
-            Reason::Verify(error) => error.rank(),
-            Reason::Find(FindError::Store(_)) => 2,
-            Reason::Find(_) => 0,
+            Reason::Verify(error, near) => {
+                let class = match error.exit() {
+                    Exit::NoSignature => 1,
+                    Exit::ContentMismatch | Exit::Malformed | Exit::NoCertificate => 2,
+                    _ => 3,
+                };
+                let late = error.rank();
+                Rank { class, near, late }
+            }
+            Reason::Find(FindError::Store(_)) => of_class(2),
+            Reason::Find(_) => of_class(0),
         }
     }
 }
@@ -220,7 +333,7 @@ impl Unmet {
     /// Says why none of these is what a requirement asks for; the most telling first.
     pub fn by(requirement: &Requirement, reasons: &[Reason<'_>]) -> Self {
         let judged = reasons.iter().find_map(|reason| match reason {
-            Reason::Verify(error) if error.exit() != Exit::NoSignature => Some(*error),
+            Reason::Verify(error, _) if error.exit() != Exit::NoSignature => Some(*error),
             _ => None,
         });
         if let Some(error) = judged {
@@ -243,13 +356,10 @@ impl Unmet {
         }
         match (requirement.policy().content(), reasons.first()) {
             (ExpectedContent::Attestation { predicate_type }, _) => {
-                return Unmet::NoAttestation {
-                    predicate_type: predicate_type.clone(),
-                    others: reasons.len(),
-                };
+                return Unmet::NoAttestation(OthersThere::among(predicate_type, reasons));
             }
             // Nothing is attached to a file; its bundle says what it is.
-            (ExpectedContent::ArtifactSignature, Some(Reason::Verify(error))) => {
+            (ExpectedContent::ArtifactSignature, Some(Reason::Verify(error, _))) => {
                 return Unmet::Refused((*error).clone());
             }
             _ => {}
@@ -257,8 +367,10 @@ impl Unmet {
         let is_attestation = |reason: &&Reason<'_>| {
             matches!(
                 reason,
-                Reason::Verify(VerifyError::NotASignature { .. })
-                    | Reason::Find(FindError::Attestation { .. })
+                Reason::Verify(VerifyError::NotASignature { .. }, _)
+                    | Reason::Find(
+                        FindError::Attestation { .. } | FindError::OtherAttestation { .. }
+                    )
             )
         };
         let attestations = reasons.iter().filter(is_attestation).count();
@@ -273,7 +385,7 @@ impl Diagnostic for Unmet {
     fn code(&self) -> &'static str {
         match self {
             Unmet::NoSignature { .. } => "no-signature",
-            Unmet::NoAttestation { .. } => "no-attestation",
+            Unmet::NoAttestation(_) => "no-attestation",
             Unmet::Refused(error) => error.code(),
             Unmet::Unreadable(_, code, _) => code,
         }
@@ -281,7 +393,7 @@ impl Diagnostic for Unmet {
 
     fn exit(&self) -> Exit {
         match self {
-            Unmet::NoSignature { .. } | Unmet::NoAttestation { .. } => Exit::NoSignature,
+            Unmet::NoSignature { .. } | Unmet::NoAttestation(_) => Exit::NoSignature,
             Unmet::Refused(error) => error.exit(),
             Unmet::Unreadable(_, _, exit) => *exit,
         }
@@ -295,12 +407,14 @@ impl Diagnostic for Unmet {
             } if attestations + others > 0 => {
                 vec![(
                     "found",
-                    format!("{attestations} attestations, {others} other referrers"),
+                    format!(
+                        "{}, {}",
+                        counted(*attestations, "attestation"),
+                        counted(*others, "other referrer")
+                    ),
                 )]
             }
-            Unmet::NoAttestation { others: 1.., .. } => {
-                vec![("found", "something else".to_owned())]
-            }
+            Unmet::NoAttestation(there) => there.details(),
             Unmet::Refused(error) => error.details(),
             _ => Vec::new(),
         }
@@ -318,7 +432,8 @@ impl Diagnostic for Unmet {
             Unmet::Unreadable(_, "registry-object-too-large", _) => {
                 Some(limits::TO_RAISE.to_owned())
             }
-            Unmet::NoAttestation { .. } | Unmet::Unreadable(..) => None,
+            Unmet::NoAttestation(there) => there.hint(),
+            Unmet::Unreadable(..) => None,
         }
     }
 }
@@ -386,6 +501,8 @@ impl Diagnostic for RuleError {
     fn hint(&self) -> Option<String> {
         match &self.unmet {
             Unmet::Refused(error) => policy_file::hint(&self.rule, error),
+            // The rule says which type, and no option.
+            Unmet::NoAttestation(_) => None,
             other => other.hint(),
         }
     }

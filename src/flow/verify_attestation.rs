@@ -7,6 +7,7 @@ use crate::flow::verify_image::pin;
 use crate::format::bundle::{Content, KeyMaterial};
 use crate::format::certificate_identity::CertificateIdentity;
 use crate::format::oci::LegacyTag;
+use crate::format::predicate::WantedType;
 use crate::format::statement::Statement;
 use crate::net::registry::{ImageReference, RegistryClient};
 
@@ -18,11 +19,11 @@ use crate::net::registry::{ImageReference, RegistryClient};
 pub async fn claimed_attesters(
     registry: &RegistryClient,
     reference: &ImageReference,
-    predicate_type: &str,
+    wanted: &WantedType,
 ) -> Result<Vec<CertificateIdentity>, StoreError> {
     let image = pin(registry, reference).await?;
     let budget = Budget::default();
-    let wanted = [predicate_type];
+    let types = [wanted];
     let store = ImageStore::registry(registry, &image);
     let image = image.digest();
     let identity = |found: FoundBundle| {
@@ -30,13 +31,13 @@ pub async fn claimed_attesters(
             return None;
         };
         let statement = Statement::parse(&envelope.payload).ok();
-        let is_wanted = statement.is_some_and(|s| s.predicate_type == predicate_type);
+        let is_wanted = statement.is_some_and(|s| wanted.meets(&s.predicate_type));
         match &found.bundle.key_material {
             KeyMaterial::Certificate(leaf) if is_wanted => CertificateIdentity::of(leaf).ok(),
             _ => None,
         }
     };
-    let discovery = discover_wanted(&store, &image, &budget, &wanted, identity).await?;
+    let discovery = discover_wanted(&store, &image, &budget, &types, identity).await?;
     let tags = [LegacyTag::Attestations];
     let older = discover_legacy(&store, &image, &tags, &discovery.older, &budget, identity).await?;
     let mut signers: Vec<CertificateIdentity> = Vec::new();

@@ -152,7 +152,7 @@ fn what_is_found(i: usize, bundles: &[(Digest, Vec<Judged>)]) -> (Vec<MetBy>, Ve
                 bundle: *bundle,
                 signer: verified.signer().clone(),
             }),
-            Err(error) => reasons.push(Reason::Verify(error)),
+            Err(error) => reasons.push(Reason::Verify(error, judged[i].near)),
         }
     }
     (met_by, reasons)

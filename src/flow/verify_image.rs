@@ -13,7 +13,8 @@ use crate::flow::discover::{
 use crate::flow::event::{Event, Reporter, Stage};
 use crate::flow::image_tree::{self, PlatformFilter};
 use crate::flow::rules::{
-    Judged, MetBy, OtherRule, Reason, RuleError, RuleJudgement, RuleVerdict, Summary, Unmet, judge,
+    Judged, MetBy, OtherRule, Rank, Reason, RuleError, RuleJudgement, RuleVerdict, Summary, Unmet,
+    judge,
 };
 use crate::flow::store::{ImageStore, PlacedImage, StoreError, StoredManifest};
 use crate::format::bundle::KeyMaterial;
@@ -24,7 +25,7 @@ use crate::net::registry::{DigestReference, ImageReference, RegistryClient, Regi
 use crate::trust::TrustedRoot;
 use crate::verify::policy_file::{Expectation, NoRule, Required};
 use crate::verify::{
-    Artifact, ExpectedContent, Explanation, VerifiedBundle, Verifier, VerifyError,
+    Artifact, ExpectedContent, Explanation, Nearness, VerifiedBundle, Verifier, VerifyError,
 };
 
 /// What one image's verdict is.
@@ -83,6 +84,8 @@ pub struct RefusedSignature {
     pub form: StoredForm,
     /// Why.
     pub reason: Refusal,
+    /// How near its signer comes to who is asked for.
+    pub near: Nearness,
     /// The checks that were made, where they were asked for and no policy file is used.
     pub explanation: Option<Explanation>,
     /// What it is to each rule; empty where no policy file is used, or it could not be judged.
@@ -100,12 +103,13 @@ pub enum Refusal {
     OtherRule(OtherRule),
 }
 
-impl Refusal {
-    fn rank(&self) -> u8 {
-        match self {
-            Refusal::Verify(error) => Reason::Verify(error).rank(),
-            Refusal::Find(error) => Reason::Find(error).rank(),
-            Refusal::OtherRule(_) => 0,
+impl RefusedSignature {
+    /// Orders what is refused as reasons are; what meets a rule is no reason.
+    fn rank(&self) -> Option<Rank> {
+        match &self.reason {
+            Refusal::Verify(error) => Some(Reason::Verify(error, self.near).rank()),
+            Refusal::Find(error) => Some(Reason::Find(error).rank()),
+            Refusal::OtherRule(_) => None,
         }
     }
 }
@@ -569,7 +573,7 @@ impl Judge<'_> {
         }
         verdict
             .refused
-            .sort_by_key(|refused| std::cmp::Reverse(refused.reason.rank()));
+            .sort_by_key(|refused| std::cmp::Reverse(refused.rank()));
         if required.by_rules() {
             verdict.rules = rules;
         }
@@ -629,7 +633,7 @@ fn what_is_found(i: usize, found: &[Found<JudgedBundle>]) -> (Vec<MetBy>, Vec<Re
                 bundle,
                 signer: verified.signer().clone(),
             }),
-            Err(error) => reasons.push(Reason::Verify(error)),
+            Err(error) => reasons.push(Reason::Verify(error, judged.near)),
         }
     }
     (met_by, reasons)
@@ -642,10 +646,12 @@ fn sort_in(
     is_accepted: bool,
     verdict: &mut ImageVerdict,
 ) {
+    let mut near = Nearness::default();
     let (reason, explanation, rules) = match found.outcome {
         Err(error) => (Refusal::Find(error), None, Vec::new()),
         Ok((bundle, judged)) => {
             let summary = Summary::of(judged, required);
+            near = summary.near;
             match summary.outcome {
                 Ok(verified) if is_accepted => {
                     verdict.accepted.push(AcceptedSignature {
@@ -671,6 +677,7 @@ fn sort_in(
         manifest: found.manifest,
         form: found.form,
         reason,
+        near,
         explanation,
         rules,
     });

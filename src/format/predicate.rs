@@ -4,11 +4,14 @@
 //! A predicate's bytes are never written anew: what is checked here stands in the statement as it was given,
 //! unknown members included. Two types are no JSON when they are given, and are wrapped as cosign wraps them.
 
+mod wanted;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde_json::value::RawValue;
 
+pub use self::wanted::{NAMED, NamedType, WantedType};
 use super::protojson::check_shape;
 use super::statement::SPDX_DOCUMENT;
 use crate::crypto::UnixTime;
@@ -22,20 +25,6 @@ const LINK: &str = "https://in-toto.io/Link/v1";
 const CYCLONEDX: &str = "https://cyclonedx.org/bom";
 const VULN: &str = "https://cosign.sigstore.dev/attestation/vuln/v1";
 const OPENVEX: &str = "https://openvex.dev/ns";
-
-/// Names of predicate types, as cosign has them (`cosign attest --type`), with their URIs.
-pub const NAMED: [(&str, &str); 10] = [
-    ("slsaprovenance", SLSA_V02),
-    ("slsaprovenance02", SLSA_V02),
-    ("slsaprovenance1", SLSA_V1),
-    ("link", LINK),
-    ("spdx", SPDX_DOCUMENT),
-    ("spdxjson", SPDX_DOCUMENT),
-    ("cyclonedx", CYCLONEDX),
-    ("vuln", VULN),
-    ("openvex", OPENVEX),
-    ("custom", CUSTOM),
-];
 
 /// Why a predicate was not made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -86,7 +75,7 @@ impl Diagnostic for PredicateError {
     fn details(&self) -> Vec<(&'static str, String)> {
         match self {
             PredicateError::Type { .. } => {
-                let names: Vec<&str> = NAMED.iter().map(|(name, _)| *name).collect();
+                let names: Vec<&str> = NAMED.iter().map(|named| named.name).collect();
                 vec![("names", names.join(", "))]
             }
             PredicateError::Json { cause } => vec![("cause", cause.clone())],
@@ -111,8 +100,8 @@ impl Diagnostic for PredicateError {
 /// # Errors
 /// [`PredicateError::Type`].
 pub fn type_uri(given: &str) -> Result<&str, PredicateError> {
-    if let Some((_, uri)) = NAMED.iter().find(|(name, _)| *name == given) {
-        return Ok(uri);
+    if let Some(named) = NAMED.iter().find(|named| named.name == given) {
+        return Ok(named.uri);
     }
     let scheme = given.split_once(':').map_or("", |(scheme, _)| scheme);
     let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -170,7 +159,7 @@ pub fn check(uri: &str, predicate: &str) -> Result<(), PredicateError> {
         return Ok(());
     }
     // What has no known schema is not taken apart.
-    if !predicate.starts_with('{') || NAMED.iter().any(|(_, known)| *known == uri) {
+    if !predicate.starts_with('{') || NAMED.iter().any(|named| named.uri == uri) {
         check_members(uri, predicate)?;
     }
     Ok(())

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::{Value, json};
 
+use super::Output;
 use super::document::{self, head, verified};
 use super::raw::{Raw, raw_member};
 use super::summary::Summary;
@@ -20,7 +21,8 @@ use crate::verify::{Explanation, VerifiedBundle};
 /// How verified attestations are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum AttestationFormat {
-    /// For people: who attested, without what.
+    /// For people: what was attested on standard output, the predicates byte for byte; who attested it on standard
+    /// error.
     #[default]
     Text,
     /// One JSON document, with the predicates.
@@ -53,11 +55,11 @@ impl Shown<'_> {
         self.verified.signature().payload().map_or(b"", |b| b)
     }
 
-    /// Returns what a machine is given in one of the raw formats; a line of its own.
-    pub fn raw(&self, format: AttestationFormat) -> Option<Cow<'_, str>> {
+    /// Returns the data of every format but JSON.
+    fn raw(&self, format: AttestationFormat) -> Option<Cow<'_, str>> {
         match format {
-            AttestationFormat::Text | AttestationFormat::Json => None,
-            AttestationFormat::Predicate => Some(self.predicate().into()),
+            AttestationFormat::Json => None,
+            AttestationFormat::Text | AttestationFormat::Predicate => Some(self.predicate().into()),
             AttestationFormat::Statement => Some(String::from_utf8_lossy(self.payload())),
             AttestationFormat::Envelope => {
                 let envelope = json!({
@@ -71,6 +73,17 @@ impl Shown<'_> {
                 Some(envelope.to_string().into())
             }
         }
+    }
+}
+
+/// Shows the attestations that hold, in the formats that have nothing but them.
+pub fn show(output: &mut Output, format: AttestationFormat, shown: &[Shown<'_>]) {
+    for data in shown.iter().filter_map(|shown| shown.raw(format)) {
+        match format {
+            AttestationFormat::Text => output.data(&data),
+            _ => output.raw(&data),
+        }
+        output.raw("\n");
     }
 }
 

@@ -251,11 +251,19 @@ fn image_verdict(verdict: &ImageVerdict) -> Value {
         .refused
         .iter()
         .map(|refused| {
-            let reason = match &refused.reason {
+            let mut reason = match &refused.reason {
                 Refusal::Verify(reason) => error(reason),
                 Refusal::Find(reason) => error(reason),
                 Refusal::OtherRule(reason) => error(reason),
             };
+            // Nobody is told to trust a stranger where somebody nearer has signed.
+            let is_nearest = verdict
+                .refused
+                .iter()
+                .all(|other| other.near <= refused.near);
+            if let (Refusal::Verify(_), false) = (&refused.reason, is_nearest) {
+                reason["hint"] = Value::Null;
+            }
             json!({
                 "manifestDigest": refused.manifest.to_string(),
                 "form": refused.form.name(),

@@ -1,7 +1,7 @@
 //! Text for people. Whatever came from outside is shown without control characters.
 
-use super::policy;
-use crate::diagnostic::Diagnostic;
+use super::{document, policy};
+use crate::diagnostic::{Diagnostic, clean, counted};
 use crate::flow::discover::StoredForm;
 use crate::flow::rules::Unmet;
 use crate::flow::verify_image::{ImageError, ImageVerdict, Refusal};
@@ -80,7 +80,8 @@ pub fn event(event: &Event) -> String {
             )
         }
         Event::Recording { signatures } => {
-            format!("signed {signatures} payload(s), the key is gone; timestamping and logging")
+            let payloads = counted(*signatures, "payload");
+            format!("signed {payloads}, the key is gone; timestamping and logging")
         }
         Event::Progress {
             stage,
@@ -159,12 +160,13 @@ pub fn image_verdict(verdict: &ImageVerdict) -> Vec<String> {
         .image
         .as_ref()
         .map_or_else(|| verdict.given.clone(), ToString::to_string);
-    let mut lines = Vec::new();
-    if verdict.error.is_some() {
-        lines.push(format!("refused {}", plain(&shown)));
-    } else {
-        lines.push(format!("verified {}", plain(&shown)));
-    }
+    let outcome = match document::result(verdict.exit()) {
+        "accepted" => "verified",
+        "refused" => "refused",
+        // Nobody knows; the registry could not be asked.
+        _ => "not judged",
+    };
+    let mut lines = vec![format!("{outcome} {}", plain(&shown))];
     if let Some(listing) = &verdict.listed_by {
         let platform = listing.platform.as_ref();
         lines.push(format!(
@@ -179,7 +181,10 @@ pub fn image_verdict(verdict: &ImageVerdict) -> Vec<String> {
             lines.push("  unsigned   accepted with the index that lists it, as asked".to_owned());
         }
     }
-    for accepted in &verdict.accepted {
+    for (i, accepted) in verdict.accepted.iter().enumerate() {
+        if i > 0 {
+            lines.push(String::new());
+        }
         if accepted.form == StoredForm::Legacy {
             lines
                 .push("  form       legacy (older than bundles: no proof of inclusion)".to_owned());
@@ -218,13 +223,23 @@ pub fn refusals(verdict: &ImageVerdict) -> Vec<String> {
         .iter()
         .map(|refused| {
             let reason = match &refused.reason {
-                Refusal::Verify(error) => error.to_string(),
-                Refusal::Find(error) => error.to_string(),
+                Refusal::Verify(error) => with_what_differs(error),
+                Refusal::Find(error) => with_what_differs(error),
                 Refusal::OtherRule(other) => other.to_string(),
             };
             format!("  {}: {}", refused.manifest, plain(&reason))
         })
         .collect()
+}
+
+/// An error's message, with what was found.
+fn with_what_differs(error: &dyn Diagnostic) -> String {
+    let details = error.details();
+    let found = details.iter().find(|(name, _)| *name == "found");
+    match found {
+        Some((_, found)) => format!("{error}: {}", clean(found, 200)),
+        None => error.to_string(),
+    }
 }
 
 /// Formats who claims to have signed, with the flags that would accept each. Nothing of it is verified.

@@ -12,7 +12,7 @@ pub mod progress;
 pub mod raw;
 pub mod summary;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -105,6 +105,19 @@ impl Output {
     /// Adds data as it is, in either format.
     pub fn raw(&mut self, data: &str) {
         self.data.push_str(data);
+    }
+
+    /// Adds JSON that somebody else wrote, for people: as it is, unless it goes to a terminal, which would obey
+    /// some characters. Those are escaped there.
+    pub fn data(&mut self, json: &str) {
+        if self.file.is_some() || !io::stdout().is_terminal() {
+            return self.raw(json);
+        }
+        for piece in json.split_inclusive(['\t', '\r', '\n']) {
+            let text = piece.trim_end_matches(['\t', '\r', '\n']);
+            self.raw(&escaped(text));
+            self.raw(&piece[text.len()..].replace('\r', ""));
+        }
     }
 
     /// Warns, see [`Warnings`].

@@ -12,6 +12,7 @@ use crate::format::log_entry::LogBodyError;
 use crate::format::sct::SctError;
 use crate::format::statement::StatementError;
 use crate::format::timestamp::TimestampError;
+use crate::verify::policy::CompletedPattern;
 use crate::verify::requirements::{counted, operators};
 
 /// Why [`crate::verify::verify`] refused.
@@ -54,6 +55,22 @@ pub enum VerifyError {
         /// What was found: a predicate type, or words.
         found: String,
     },
+    /// An attestation, and not of the type that is asked for.
+    #[error("an attestation of another type")]
+    OtherPredicateType {
+        /// Type asked for.
+        expected: String,
+        /// Type found.
+        found: String,
+    },
+    /// A signature, where an attestation is asked for.
+    #[error("a signature, and not an attestation")]
+    NotAnAttestation {
+        /// Type asked for.
+        expected: String,
+        /// What was found, in words.
+        found: &'static str,
+    },
     /// An annotation asked for is missing or has another value.
     #[error("annotation {key} does not match")]
     AnnotationMismatch {
@@ -73,10 +90,10 @@ pub enum VerifyError {
         found: String,
     },
     /// Signed with a key, where an identity is asked for.
-    #[error("bundle has a public key hint and no certificate")]
+    #[error("signed with a key, and without the certificate that is asked for")]
     NoCertificate,
     /// Signed with a certificate, where a key is asked for.
-    #[error("bundle has a certificate where a key was expected")]
+    #[error("signed with a certificate, and not with the key that is asked for")]
     CertificateNotKey,
     /// The certificate names nobody.
     #[error("{0}")]
@@ -89,7 +106,7 @@ pub enum VerifyError {
         /// Identity found.
         found: Box<CertificateIdentity>,
         /// What would match the whole value, where a pattern matched a part.
-        suggestion: Option<String>,
+        suggestion: Option<CompletedPattern>,
     },
     /// The certificate lacks a claim that was asked for, or has it with another value.
     #[error("certificate claim {name} does not match")]
@@ -242,6 +259,10 @@ impl VerifyError {
     /// Orders refusals by how much they tell: a bundle that failed late says more about what is asked than
     /// one that failed early. The highest leads the report (`rank` in STYLE).
     pub fn rank(&self) -> u8 {
+        // Found out before anything is checked.
+        if matches!(self, VerifyError::CertificateNotKey) {
+            return 2;
+        }
         match self.exit() {
             Exit::IdentityMismatch => 9,
             Exit::Sct => 7,
@@ -274,6 +295,8 @@ impl Diagnostic for VerifyError {
             VerifyError::Statement(_) => "statement-malformed",
             VerifyError::SimpleSigning(_) => "simple-signing-malformed",
             VerifyError::NotASignature { .. } => "not-a-signature",
+            VerifyError::OtherPredicateType { .. } => "predicate-type-mismatch",
+            VerifyError::NotAnAttestation { .. } => "not-an-attestation",
             VerifyError::AnnotationMismatch { .. } => "annotation-mismatch",
             VerifyError::PredicateRefused { .. } => "predicate-refused",
             VerifyError::NoCertificate => "no-certificate",
@@ -319,17 +342,19 @@ impl Diagnostic for VerifyError {
 
     fn exit(&self) -> Exit {
         match self {
-            VerifyError::SignatureInvalid | VerifyError::CertificateNotKey => {
-                Exit::SignatureInvalid
-            }
+            VerifyError::SignatureInvalid => Exit::SignatureInvalid,
             VerifyError::ArtifactMismatch { .. } | VerifyError::DigestNeeded { .. } => {
                 Exit::ContentMismatch
             }
             VerifyError::PayloadType { .. }
             | VerifyError::Statement(_)
             | VerifyError::SimpleSigning(_) => Exit::Malformed,
-            VerifyError::NotASignature { .. } => Exit::NoSignature,
-            VerifyError::AnnotationMismatch { .. }
+            VerifyError::NotASignature { .. }
+            | VerifyError::OtherPredicateType { .. }
+            | VerifyError::NotAnAttestation { .. } => Exit::NoSignature,
+            // Signed, but by somebody else than the holder of the key.
+            VerifyError::CertificateNotKey
+            | VerifyError::AnnotationMismatch { .. }
             | VerifyError::PredicateRefused { .. }
             | VerifyError::IdentityMismatch { .. }
             | VerifyError::ClaimMismatch { .. } => Exit::IdentityMismatch,
@@ -368,8 +393,15 @@ impl Diagnostic for VerifyError {
                 vec![("expected", join(expected)), ("found", found.join(", "))]
             }
             VerifyError::PayloadType { found } => vec![("found", found.clone())],
-            VerifyError::NotASignature { expected, found } => {
+            VerifyError::NotASignature { expected, found }
+            | VerifyError::OtherPredicateType { expected, found } => {
                 vec![("expected", expected.clone()), ("found", found.clone())]
+            }
+            VerifyError::NotAnAttestation { expected, found } => {
+                vec![
+                    ("expected", expected.clone()),
+                    ("found", (*found).to_owned()),
+                ]
             }
             VerifyError::AnnotationMismatch {
                 expected, found, ..
@@ -430,7 +462,13 @@ impl Diagnostic for VerifyError {
                 ("time", time.to_string()),
             ],
             VerifyError::NoAuthorityAt { time } => vec![("time", time.to_string())],
-            VerifyError::UnknownLog { found } => vec![("found log id", found.join(", "))],
+            VerifyError::UnknownLog { found } => {
+                let found = match found.as_slice() {
+                    [] => "no log entry".to_owned(),
+                    found => found.join(", "),
+                };
+                vec![("found log id", found)]
+            }
             VerifyError::LogBody(LogBodyError::KindMismatch { expected, found }) => {
                 vec![("kindVersion", expected.clone()), ("body", found.clone())]
             }
@@ -464,11 +502,18 @@ impl Diagnostic for VerifyError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             VerifyError::IdentityMismatch {
-                suggestion: Some(pattern),
+                suggestion: Some(CompletedPattern::Beneath(pattern)),
                 ..
             } => {
                 format!("the pattern must match the whole value; this one would: {pattern}")
             }
+            VerifyError::IdentityMismatch {
+                suggestion: Some(CompletedPattern::Exact(pattern)),
+                ..
+            } => format!(
+                "the pattern must match the whole value, and matches a part of it; if this signer is intended: \
+                 {pattern}"
+            ),
             VerifyError::IdentityMismatch { found, .. } => {
                 format!("{IF_INTENDED}{}", signer_options(found)?)
             }
@@ -485,6 +530,23 @@ impl Diagnostic for VerifyError {
             | VerifyError::NoTrustedSct { .. } => {
                 "signed on another Sigstore instance? give its trusted root with --trusted-root"
                     .to_owned()
+            }
+            VerifyError::OtherPredicateType { found, .. } => {
+                format!(
+                    "if that is meant: {}",
+                    shell_option("--type", found)?
+                )
+            }
+            VerifyError::CertificateNotKey => {
+                "expect the signer by --certificate-identity and --certificate-oidc-issuer in place of --key; \
+                 `keyless inspect` shows who it is"
+                    .to_owned()
+            }
+            VerifyError::NoCertificate => {
+                "expect the key with --key in place of an identity".to_owned()
+            }
+            VerifyError::NotAnAttestation { .. } => {
+                "signatures are verified by `keyless verify` and `keyless verify-blob`".to_owned()
             }
             VerifyError::NoTrustedTime => {
                 "a timestamp counts if the trusted root lists its authority, a promise if the log is checked"

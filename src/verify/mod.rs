@@ -20,6 +20,7 @@ pub mod entry;
 pub mod error;
 pub mod explain;
 pub mod glob;
+pub mod nearness;
 pub mod policy;
 pub mod policy_file;
 pub mod predicate;
@@ -33,6 +34,7 @@ pub use chain::VerifiedChain;
 pub use entry::{BoundEntries, BoundEntry};
 pub use error::VerifyError;
 pub use explain::Explanation;
+pub use nearness::Nearness;
 pub use policy::{
     ExpectedContent, ExpectedSigner, IdentityMatcher, MatchedContent, MatchedSigner, Policy,
 };

@@ -7,6 +7,7 @@ use regex::Regex;
 use crate::crypto::PublicKey;
 use crate::format::bundle::KeyMaterial;
 use crate::format::certificate_identity::{CertificateIdentity, claim_name};
+use crate::format::predicate::WantedType;
 use crate::format::statement::COSIGN_SIGN_V1;
 use crate::verify::explain::Trail;
 use crate::verify::predicate::PredicateChecks;
@@ -31,6 +32,15 @@ pub enum ValueMatcher {
         /// Compiled to match anywhere; for the message alone.
         anywhere: Regex,
     },
+}
+
+/// A pattern for a whole value, made of one that matches a part of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CompletedPattern {
+    /// It goes on with whatever follows a `/`.
+    Beneath(String),
+    /// It matches this value, and no other that differs outside of the part.
+    Exact(String),
 }
 
 /// A pattern that does not compile, or is empty.
@@ -79,7 +89,7 @@ impl ValueMatcher {
         })
     }
 
-    fn matches(&self, value: &str) -> bool {
+    pub(super) fn matches(&self, value: &str) -> bool {
         match self {
             ValueMatcher::Exact(expected) => expected == value,
             ValueMatcher::Pattern { whole, .. } => whole.is_match(value),
@@ -93,9 +103,10 @@ impl ValueMatcher {
         }
     }
 
-    /// A pattern for the whole value, where this one matches its beginning up to a `/`. Nothing is suggested
-    /// that would let a pattern begin anywhere, or end inside a name: whoever wrote the value would choose.
-    fn completed(&self, value: &str) -> Option<String> {
+    /// A pattern for the whole value, where this one matches a part of it. One that ends before a `/` goes on with
+    /// whatever follows; any other is completed with this very value's rest, for whoever wrote the value would choose
+    /// what else a looser one lets in.
+    fn completed(&self, value: &str) -> Option<CompletedPattern> {
         let ValueMatcher::Pattern {
             source,
             whole,
@@ -104,19 +115,33 @@ impl ValueMatcher {
         else {
             return None;
         };
-        let found = anywhere
-            .find(value)
-            .filter(|found| found.start() == 0 && !whole.is_match(value))?;
+        if whole.is_match(value) || value.chars().any(char::is_control) {
+            return None;
+        }
+        let found = anywhere.find(value)?;
         let rest = &value[found.end()..];
-        let suggestion = match (found.as_str().ends_with('/'), rest.starts_with('/')) {
-            (true, _) => format!("{}.*", source.trim_end_matches('$')),
-            (false, true) => format!("{}/.*", source.trim_end_matches('$')),
-            (false, false) => return None,
+        let bare = source.trim_end_matches('$');
+        let beneath = match (found.start(), found.as_str().ends_with('/')) {
+            (0, true) => Some(format!("{bare}.*")),
+            (0, false) if rest.starts_with('/') => Some(format!("{bare}/.*")),
+            _ => None,
         };
-        ValueMatcher::pattern(&suggestion)
-            .ok()
-            .filter(|pattern| pattern.matches(value))
-            .map(|_| suggestion)
+        let bare = bare.trim_start_matches('^');
+        let bare = match bare.contains('|') {
+            true => format!("(?:{bare})"),
+            false => bare.to_owned(),
+        };
+        let before = regex::escape(&value[..found.start()]);
+        let anchored = format!("^{before}{bare}{}$", regex::escape(rest));
+        let letter_for_letter = format!("^{}$", regex::escape(value));
+        let holds = |candidate: &String| {
+            ValueMatcher::pattern(candidate).is_ok_and(|pattern| pattern.matches(value))
+        };
+        if let Some(beneath) = beneath.filter(holds) {
+            return Some(CompletedPattern::Beneath(beneath));
+        }
+        let exact = [anchored, letter_for_letter].into_iter().find(holds)?;
+        Some(CompletedPattern::Exact(exact))
     }
 }
 
@@ -150,8 +175,8 @@ impl ClaimMatcher {
 /// One accepted signer: a subject through an issuer, both always asked for, and claims.
 #[derive(Debug, Clone)]
 pub struct IdentityMatcher {
-    subject: ValueMatcher,
-    issuer: ValueMatcher,
+    pub(super) subject: ValueMatcher,
+    pub(super) issuer: ValueMatcher,
     claims: Vec<ClaimMatcher>,
 }
 
@@ -179,6 +204,14 @@ impl IdentityMatcher {
         self.claims
             .iter()
             .try_for_each(|claim| claim.verify(identity))
+    }
+
+    /// Returns how many of the claims that are asked for an identity has.
+    pub(super) fn claims_met(&self, identity: &CertificateIdentity) -> usize {
+        let claims = self.claims.iter();
+        claims
+            .filter(|claim| claim.verify(identity).is_ok())
+            .count()
     }
 
     /// Describes an identity as far as it is asked about.
@@ -229,8 +262,8 @@ pub enum ExpectedContent {
     ArtifactSignature,
     /// An attestation: a statement of this predicate type about the artifact.
     Attestation {
-        /// Predicate type, a URI.
-        predicate_type: String,
+        /// Which types.
+        predicate_type: WantedType,
     },
     /// Any statement or signature about the artifact.
     Any,
@@ -241,7 +274,7 @@ impl ExpectedContent {
     pub fn describe(&self) -> &str {
         match self {
             ExpectedContent::Signature { .. } | ExpectedContent::ArtifactSignature => "signature",
-            ExpectedContent::Attestation { predicate_type } => predicate_type,
+            ExpectedContent::Attestation { predicate_type } => predicate_type.uri(),
             ExpectedContent::Any => "anything",
         }
     }
@@ -403,17 +436,24 @@ impl Policy {
                 });
             }
             (ExpectedContent::Attestation { predicate_type }, found) => {
-                if found == Some(predicate_type.as_str()) {
-                    return Ok(MatchedContent {
-                        annotations: carried,
-                    });
-                }
-                let other = if is_simple_signing {
-                    OVER_IMAGE
-                } else {
-                    OVER_FILE
+                let expected = predicate_type.to_string();
+                let found = match found {
+                    Some(found) if predicate_type.meets(found) => {
+                        return Ok(MatchedContent {
+                            annotations: carried,
+                        });
+                    }
+                    Some(found) if found != COSIGN_SIGN_V1 => {
+                        return Err(VerifyError::OtherPredicateType {
+                            expected,
+                            found: found.chars().take(200).collect(),
+                        });
+                    }
+                    Some(_) => "the signature of an image",
+                    None if is_simple_signing => OVER_IMAGE,
+                    None => OVER_FILE,
                 };
-                return not_asked_for(predicate_type, found.unwrap_or(other));
+                return Err(VerifyError::NotAnAttestation { expected, found });
             }
             (ExpectedContent::ArtifactSignature, Some(found)) => {
                 return not_asked_for(OVER_FILE, found);
@@ -460,7 +500,7 @@ impl Policy {
         let (expected, annotations) = match &self.content {
             ExpectedContent::Any => ("any statement or signature about the artifact", None),
             ExpectedContent::ArtifactSignature => (OVER_FILE, None),
-            ExpectedContent::Attestation { predicate_type } => (predicate_type.as_str(), None),
+            ExpectedContent::Attestation { predicate_type } => (predicate_type.uri(), None),
             ExpectedContent::Signature { annotations } => (COSIGN_SIGN_V1, Some(annotations)),
         };
         trail.fact("expected", || expected.to_owned());
@@ -532,14 +572,27 @@ mod tests {
         assert!(!matcher.matches("https://evil.test/?https://github.com/org"));
         assert!(!matcher.matches("https://github.com/org/x"));
         assert_eq!(
-            matcher.completed("https://github.com/org/x").as_deref(),
-            Some("https://github.com/org/.*")
+            matcher.completed("https://github.com/org/x"),
+            Some(CompletedPattern::Beneath(
+                "https://github.com/org/.*".to_owned()
+            ))
         );
-        assert_eq!(matcher.completed("https://github.com/org-evil"), None);
-        assert_eq!(
-            matcher.completed("https://evil.test/?https://github.com/org"),
-            None
-        );
+        // What is no folder of it is met letter for letter, and nothing beside it.
+        for (other, completed) in [
+            (
+                "https://github.com/org-evil",
+                r"^https://github.com/org\-evil$",
+            ),
+            (
+                "https://evil.test/?https://github.com/org",
+                r"^https://evil\.test/\?https://github.com/org$",
+            ),
+        ] {
+            let expected = CompletedPattern::Exact(completed.to_owned());
+            assert_eq!(matcher.completed(other), Some(expected));
+            let completed = ValueMatcher::pattern(completed).unwrap();
+            assert!(completed.matches(other) && !completed.matches(&format!("{other}x")));
+        }
         let either = ValueMatcher::pattern("a|b").unwrap();
         assert!(either.matches("a") && either.matches("b") && !either.matches("ab"));
         assert!(!ValueMatcher::pattern("a").unwrap().matches("a\n"));
@@ -567,7 +620,8 @@ mod tests {
             let matcher = ValueMatcher::pattern(pattern).unwrap();
             matcher.completed(value)
         };
-        let some = |text: &str| Some(text.to_owned());
+        let some = |text: &str| Some(CompletedPattern::Beneath(text.to_owned()));
+        let exact = |text: &str| Some(CompletedPattern::Exact(text.to_owned()));
         assert_eq!(completed("https://x/", "https://x/y"), some("https://x/.*"));
         assert_eq!(completed("https://x$", "https://x"), None);
         assert_eq!(
@@ -576,7 +630,11 @@ mod tests {
         );
         assert_eq!(completed("https://x/", "https://x/"), None, "it matches");
         assert_eq!(completed("https://x", "https://x/a\nb"), None);
-        assert_eq!(completed("x", "/x"), None);
+        assert_eq!(completed("x", "/x"), exact("^/x$"));
+        assert_eq!(completed("@x\\.y$", "a.b@x.y"), exact(r"^a\.b@x\.y$"));
+        assert_eq!(completed("x|y", "axb"), exact("^a(?:x|y)b$"));
+        assert_eq!(completed("(?-u:x)(?i)y", "axYb"), exact("^a(?-u:x)(?i)yb$"));
+        assert_eq!(completed("x", "y"), None, "no part of it");
         assert_eq!(ValueMatcher::exact("a").unwrap().completed("a/b"), None);
     }
 

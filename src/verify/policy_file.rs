@@ -12,6 +12,7 @@ pub use parse::{Fault, PolicyFileError, Position, is_predicate_type};
 use std::collections::BTreeMap;
 
 use crate::diagnostic::{Diagnostic, Exit};
+use crate::format::predicate::WantedType;
 use crate::verify::error::{IF_INTENDED, VerifyError};
 use crate::verify::glob::{FileName, Glob, image_name};
 use crate::verify::policy::ExpectedSigner;
@@ -177,11 +178,11 @@ impl PolicyFile {
 impl PolicyFile {
     /// Keeps of each rule what it requires of attestations of one type, and asks of their predicates what is
     /// to be asked besides. Rules that require nothing of that type go: they are about something else.
-    pub fn for_attestations(mut self, predicate_type: &str, checks: &PredicateChecks) -> Self {
+    pub fn for_attestations(mut self, wanted: &WantedType, checks: &PredicateChecks) -> Self {
         let is_asked = |requirement: &Requirement| {
             matches!(
                 requirement.policy.content(),
-                ExpectedContent::Attestation { predicate_type: found } if found == predicate_type
+                ExpectedContent::Attestation { predicate_type } if wanted.meets(predicate_type.uri())
             )
         };
         for rule in &mut self.rules {
@@ -284,9 +285,9 @@ impl<'a> Required<'a> {
     }
 
     /// Returns the predicate types of the attestations that are asked for.
-    pub fn predicate_types(&self) -> Vec<&'a str> {
+    pub fn predicate_types(&self) -> Vec<&'a WantedType> {
         let attestation = |requirement: &&'a Requirement| match requirement.policy().content() {
-            ExpectedContent::Attestation { predicate_type } => Some(predicate_type.as_str()),
+            ExpectedContent::Attestation { predicate_type } => Some(predicate_type),
             _ => None,
         };
         self.0.iter().filter_map(attestation).collect()
@@ -344,6 +345,8 @@ pub fn hint(rule: &str, error: &VerifyError) -> Option<String> {
             draft::quoted(&found.subject),
             draft::quoted(&found.issuer)
         )),
+        // The rule says which type, and no option.
+        VerifyError::OtherPredicateType { .. } | VerifyError::NotAnAttestation { .. } => None,
         VerifyError::ClaimMismatch {
             name,
             found: Some(found),

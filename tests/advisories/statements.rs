@@ -23,7 +23,7 @@ fn any(scene: &mut Scene) {
 
 fn of_type(predicate_type: &str) -> ExpectedContent {
     ExpectedContent::Attestation {
-        predicate_type: predicate_type.to_owned(),
+        predicate_type: predicate_type.into(),
     }
 }
 

@@ -42,7 +42,7 @@ fn judge(bundle: &Bundle, artifact: &Artifact, content: ExpectedContent) -> Opti
 
 fn attestation(predicate_type: &str) -> ExpectedContent {
     ExpectedContent::Attestation {
-        predicate_type: predicate_type.to_owned(),
+        predicate_type: predicate_type.into(),
     }
 }
 

@@ -76,7 +76,8 @@ pub fn attested(world: &World, tag: &str, predicate_type: &str, predicate: &str)
 fn every_type_is_attested_with_the_bytes_of_its_predicate_and_verified() {
     let world = World::new();
     for (i, (name, uri)) in NAMED
-        .into_iter()
+        .iter()
+        .map(|named| (named.name, named.uri))
         .chain([("https://own.test/type", "https://own.test/type")])
         .enumerate()
     {

@@ -192,7 +192,7 @@ fn somebody_else() {
     told(&scene, "identity-mismatch", "identity");
     let mut scene = Forge::envelope1().make();
     scene.content = ExpectedContent::Attestation {
-        predicate_type: "https://slsa.dev/provenance/v1".to_owned(),
+        predicate_type: "https://slsa.dev/provenance/v1".into(),
     };
     told(&scene, "not-a-signature", "content");
     scene.content = ExpectedContent::Signature {

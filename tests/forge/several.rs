@@ -129,7 +129,7 @@ fn an_authority_without_key_identifier_is_not_named_by_one() {
 
 fn attestation(scene: &mut Scene) {
     scene.content = ExpectedContent::Attestation {
-        predicate_type: COSIGN_SIGN.to_owned(),
+        predicate_type: COSIGN_SIGN.into(),
     };
 }
 
@@ -151,7 +151,7 @@ fn attestations_by_their_predicate_type() {
     ]);
     let mut scene = Forge::envelope2().make();
     scene.content = ExpectedContent::Attestation {
-        predicate_type: "https://slsa.dev/provenance/v1".to_owned(),
+        predicate_type: "https://slsa.dev/provenance/v1".into(),
     };
     assert_eq!(code(&scene), "not-a-signature");
 }

@@ -3,7 +3,7 @@
 use super::caps::Cap;
 use super::client::is_about_certificate;
 use crate::crypto::Digest;
-use crate::diagnostic::{Diagnostic, Exit};
+use crate::diagnostic::{Diagnostic, Exit, counted};
 use crate::format::oci::OciError;
 use crate::host::registry_auth::RegistryAuthError;
 use crate::net::error::NetError;
@@ -278,7 +278,10 @@ impl Diagnostic for RegistryError {
             ],
             RegistryError::FallbackContended {
                 writes, seconds, ..
-            } => vec![("tried", format!("{writes} writes in {seconds} s"))],
+            } => vec![(
+                "tried",
+                format!("{} in {seconds} s", counted(*writes as usize, "write")),
+            )],
             RegistryError::Credentials(error) => error.details(),
             RegistryError::Net(error) => error.details(),
             _ => Vec::new(),

@@ -342,7 +342,7 @@ fn rule(text: Spanned<RuleText>, number: usize) -> Result<Rule, Found> {
         let content = match content.as_str() {
             SIGNATURE => signature.clone(),
             predicate_type => ExpectedContent::Attestation {
-                predicate_type: predicate_type.to_owned(),
+                predicate_type: predicate_type.into(),
             },
         };
         let policy = signers.policy(content).ok_or(Fault::NoSigner);
