@@ -157,7 +157,8 @@ fn show(
             // Standard output has what was attested, and nothing else.
             match (&verdict.error, arguments.output) {
                 (None, AttestationFormat::Json) => {}
-                _ => note(line),
+                (None, _) => context.note(&line),
+                (Some(_), _) => note(line),
             }
         }
         if arguments.evidence.explain {

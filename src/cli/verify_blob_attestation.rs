@@ -111,9 +111,11 @@ pub(crate) fn run(arguments: VerifyBlobAttestationArguments, context: &Context) 
     match &expectation {
         Expectation::Policy(requirement) => {
             let policy = requirement.policy();
-            run_policy(&arguments, &asked, &blobs, policy, &trust, output)
+            run_policy(&arguments, &asked, &blobs, policy, &trust, output, context)
         }
-        Expectation::Rules(_) => run_rules(&arguments, &blobs, &expectation, &trust, output),
+        Expectation::Rules(_) => {
+            run_rules(&arguments, &blobs, &expectation, &trust, output, context)
+        }
     }
 }
 
@@ -124,6 +126,7 @@ fn run_policy(
     policy: &Policy,
     trust: &TrustedRoot,
     mut output: Output,
+    context: &Context,
 ) -> Exit {
     let path = arguments.bundle.as_path();
     let read = match read_bundle_bounded(path, arguments.limits.max_attachment_size) {
@@ -150,7 +153,7 @@ fn run_policy(
         let mut lines = vec![format!("verified {}", plain(blob))];
         lines.extend(human::verified(&verdict.verified));
         lines.extend(explanation.iter().flat_map(explain::lines));
-        say(arguments.output, lines);
+        say(arguments.output, &lines, context);
     }
     // One statement is about all of the files.
     let shown: Vec<Shown<'_>> = judged
@@ -177,6 +180,7 @@ fn run_rules(
     expectation: &Expectation,
     trust: &TrustedRoot,
     mut output: Output,
+    context: &Context,
 ) -> Exit {
     let [blob] = blobs else {
         let error = UsageError::Conflict {
@@ -216,7 +220,7 @@ fn run_rules(
     let Some(error) = &verdict.error else {
         let mut lines = vec![format!("verified {}", plain(&name))];
         lines.extend(policy::blob_bundles(&verdict));
-        say(arguments.output, lines);
+        say(arguments.output, &lines, context);
         attest::show(&mut output, arguments.output, &shown);
         return finish(output, Exit::Accepted);
     };
@@ -231,9 +235,9 @@ fn run_rules(
 }
 
 /// Says something to people, beside the data that stands on standard output.
-fn say(format: AttestationFormat, lines: Vec<String>) {
+fn say(format: AttestationFormat, lines: &[String], context: &Context) {
     if format != AttestationFormat::Json {
-        lines.iter().for_each(note);
+        lines.iter().for_each(|line| context.note(line));
     }
 }
 

@@ -70,7 +70,7 @@ fn ghsa_vjxv_45g9_9296_the_type_decides_and_nothing_attached_is_no_attestation()
         &VULN[..VULN.len() - 1],
     ] {
         is_no_attestation(of_image(&world, &image, other));
-        of_file(&world, "file.bundle", other).fails(10, "not-a-signature");
+        of_file(&world, "file.bundle", other).fails(10, "predicate-type-mismatch");
     }
     is_no_attestation(of_image(&world, &world.image("v2").by_digest(), "vuln"));
 }
@@ -123,7 +123,7 @@ fn ghsa_739f_hw6h_7wq8_a_signature_is_no_attestation_and_the_other_way_round() {
         .keyless("sign-blob file --bundle signature")
         .run()
         .exits(0);
-    of_file(&world, "signature", "vuln").fails(10, "not-a-signature");
+    of_file(&world, "signature", "vuln").fails(10, "not-an-attestation");
     world
         .keyless("verify-blob file --bundle file.bundle --output json")
         .args(world.expecting())
@@ -182,7 +182,8 @@ fn ghsa_w6c6_c85g_mmv6_a_statement_that_cannot_be_read_is_refused() {
         verify(malformed, "").fails(22, "statement-malformed");
         verify(malformed, "--require n=1").fails(22, "statement-malformed");
     }
-    verify(&good.replace(VULN, "https://slsa.dev/provenance/v1"), "").fails(10, "not-a-signature");
+    verify(&good.replace(VULN, "https://slsa.dev/provenance/v1"), "")
+        .fails(10, "predicate-type-mismatch");
     verify(&good.replace(&hex, &Digest::sha256(b"other").hex()), "").fails(21, "artifact-mismatch");
     verify(&good.replace("sha256", "sha1"), "").fails(21, "artifact-mismatch");
 }
@@ -257,7 +258,7 @@ fn ghsa_52v5_jr5w_gjxr_every_policy_flag_of_attestations_refuses() {
             12,
             CLAIM,
         ),
-        ("--key", "other.pub", 20, "certificate-not-key"),
+        ("--key", "other.pub", 12, "certificate-not-key"),
         ("--log-threshold", "2", 32, "log-threshold"),
         ("--timestamp-threshold", "2", 33, "timestamp-threshold"),
         ("--sct-threshold", "2", 34, "sct-threshold"),
@@ -340,7 +341,7 @@ fn ghsa_52v5_jr5w_gjxr_every_policy_flag_of_attestations_refuses() {
             };
             match (flag, command) {
                 ("--type", "verify-attestation") => assert_eq!(error, "no-attestation"),
-                ("--type", _) => assert_eq!(error, "not-a-signature"),
+                ("--type", _) => assert_eq!(error, "predicate-type-mismatch"),
                 _ => assert_eq!(error, code, "{command} {flag} {value}"),
             }
         }

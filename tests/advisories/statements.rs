@@ -55,10 +55,10 @@ fn cve_2022_35929_attestation_of_another_type() {
         (of_type(PROVENANCE), PASSES),
         (
             of_type("https://slsa.dev/provenance/v0.2"),
-            "not-a-signature",
+            "predicate-type-mismatch",
         ),
-        (of_type(COSIGN_SIGN), "not-a-signature"),
-        (of_type(""), "not-a-signature"),
+        (of_type(COSIGN_SIGN), "predicate-type-mismatch"),
+        (of_type(""), "predicate-type-mismatch"),
     ] {
         scene.content = asked;
         assert_eq!(code(&scene), expected, "{:?}", scene.content);
@@ -241,7 +241,7 @@ fn ghsa_52v5_jr5w_gjxr_every_policy_flag_refuses() {
             "claim-mismatch",
         ),
         ("--policy", "other.toml", 12, "identity-mismatch"),
-        ("--key", "other.pub", 20, "certificate-not-key"),
+        ("--key", "other.pub", 12, "certificate-not-key"),
         ("--annotations", "env=test", 12, "annotation-mismatch"),
         ("--log-threshold", "2", 32, "log-threshold"),
         ("--timestamp-threshold", "2", 33, "timestamp-threshold"),
@@ -496,11 +496,11 @@ fn cve_2022_35930_a_signature_is_no_attestation_and_the_other_way_round() {
     as_an_image(&mut scene);
     assert_eq!(code(&scene), "not-a-signature");
     scene.content = of_type(PROVENANCE);
-    assert_eq!(code(&scene), "not-a-signature");
+    assert_eq!(code(&scene), "not-an-attestation");
     let mut scene = Forge::envelope2().make();
     assert_eq!(code(&scene), PASSES, "an image's signature");
     scene.content = of_type(PROVENANCE);
-    assert_eq!(code(&scene), "not-a-signature");
+    assert_eq!(code(&scene), "not-an-attestation");
     scene.content = ExpectedContent::ArtifactSignature;
     assert_eq!(code(&scene), "not-a-signature");
 }

@@ -56,19 +56,24 @@ fn each_is_what_it_is_and_nothing_else() {
     let (signed, attested) = (older("sig"), older("att"));
     assert_eq!(said(&signed, signature()), "accepted");
     assert_eq!(said(&attested, attestation(TYPE)), "accepted");
-    for (bundle, content) in [
-        (&signed, attestation(TYPE)),
+    let other_type = attestation("https://slsa.dev/provenance/v0.2");
+    for (bundle, content, code) in [
+        (&signed, attestation(TYPE), "not-an-attestation"),
         // A payload that names an image is no file that somebody signed.
-        (&signed, ExpectedContent::ArtifactSignature),
-        (&attested, signature()),
-        (&attested, ExpectedContent::ArtifactSignature),
-        (&attested, attestation("https://slsa.dev/provenance/v0.2")),
-    ] {
-        assert_eq!(
-            said(bundle, content.clone()),
+        (
+            &signed,
+            ExpectedContent::ArtifactSignature,
             "not-a-signature",
-            "{content:?}"
-        );
+        ),
+        (&attested, signature(), "not-a-signature"),
+        (
+            &attested,
+            ExpectedContent::ArtifactSignature,
+            "not-a-signature",
+        ),
+        (&attested, other_type, "predicate-type-mismatch"),
+    ] {
+        assert_eq!(said(bundle, content.clone()), code, "{content:?}");
     }
     let other = Artifact::from_digest(Digest::sha256(b"other"));
     for (bundle, content) in [(&signed, signature()), (&attested, attestation(TYPE))] {

@@ -129,8 +129,8 @@ fn every_type_is_attested_with_the_bytes_of_its_predicate_and_verified() {
             .args(world.expecting())
             .run()
             .exits(0)
-            .shows("verified ")
-            .shows(IDENTITY);
+            .says("verified ")
+            .says(IDENTITY);
     }
 }
 

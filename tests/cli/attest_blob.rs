@@ -88,8 +88,8 @@ fn another_file_type_signer_or_digest_is_refused() {
     let hex = Digest::sha256(b"content of app").hex();
     for (arguments, exit, code) in [
         ("other --type vuln", 21, "artifact-mismatch"),
-        ("app --type slsaprovenance1", 10, "not-a-signature"),
-        ("app", 10, "not-a-signature"),
+        ("app --type slsaprovenance1", 10, "predicate-type-mismatch"),
+        ("app", 10, "predicate-type-mismatch"),
         (
             "app --type vuln --require scanner.version=2",
             12,
@@ -157,7 +157,7 @@ fn a_signature_is_no_attestation_and_an_attestation_no_signature() {
         .keyless("verify-blob-attestation app --output json --bundle signature.bundle --type vuln")
         .args(world.expecting())
         .run()
-        .fails(10, "not-a-signature");
+        .fails(10, "not-an-attestation");
     world
         .keyless("verify-blob app --output json --bundle app.bundle")
         .args(world.expecting())

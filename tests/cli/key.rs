@@ -203,7 +203,7 @@ fn a_key_is_no_identity_and_an_identity_no_key() {
     let run = world.keyless("verify-blob file --output json").run();
     run.fails(2, "usage-identity-missing").says("or --key");
     world.keyless("sign-blob file --overwrite").run().exits(0);
-    verify(&world, "").fails(20, "certificate-not-key");
+    verify(&world, "").fails(12, "certificate-not-key");
 }
 
 #[test]

@@ -371,7 +371,7 @@ fn a_rule_for_a_key_accepts_no_certificate() {
         of_image(&image)
     );
     write_policy(&world, &[rule]);
-    refused(&world, &image, 20, "certificate-not-key", "app");
+    refused(&world, &image, 12, "certificate-not-key", "app");
 }
 
 #[test]

@@ -360,7 +360,8 @@ fn an_attestation_is_no_signature() {
     let registry = world.sandbox.registry();
     put_bundle(registry, &image, &json, "https://slsa.dev/provenance/v1");
     let run = refused(&world, &image, flags!(&world), 10, "no-signature");
-    run.says("1 attestations").says("does not sign it");
+    run.says("1 attestation, 0 other referrers")
+        .says("does not sign it");
     // One that calls itself a signature in its manifest is found out by what was signed.
     put_bundle(registry, &image, &json, COSIGN_SIGN);
     let (run, verdict) = judge(&world, &image, flags!(&world));

@@ -194,7 +194,7 @@ fn somebody_else() {
     scene.content = ExpectedContent::Attestation {
         predicate_type: "https://slsa.dev/provenance/v1".into(),
     };
-    told(&scene, "not-a-signature", "content");
+    told(&scene, "not-an-attestation", "content");
     scene.content = ExpectedContent::Signature {
         annotations: BTreeMap::new(),
     };

@@ -146,14 +146,14 @@ fn attestations_by_their_predicate_type() {
             "file-where-an-attestation-is-asked-for",
             Forge::blob2,
             After(attestation),
-            "not-a-signature",
+            "not-an-attestation",
         ),
     ]);
     let mut scene = Forge::envelope2().make();
     scene.content = ExpectedContent::Attestation {
         predicate_type: "https://slsa.dev/provenance/v1".into(),
     };
-    assert_eq!(code(&scene), "not-a-signature");
+    assert_eq!(code(&scene), "not-an-attestation");
 }
 
 #[test]
