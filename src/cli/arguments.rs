@@ -101,6 +101,12 @@ pub(crate) enum UsageError {
         /// Why.
         cause: String,
     },
+    /// A file is given where images are named.
+    #[error("{found:?} names a file, and not an image")]
+    IsFile {
+        /// As given.
+        found: String,
+    },
     /// An image reference cannot be read.
     #[error("{0}")]
     Image(#[from] RegistryError),
@@ -121,6 +127,7 @@ impl Diagnostic for UsageError {
             UsageError::KeyFile(error) => error.code(),
             UsageError::Key { .. } => "usage-key",
             UsageError::Tls { .. } => "usage-tls-file",
+            UsageError::IsFile { .. } => "usage-image-is-file",
             UsageError::Image(error) => error.code(),
             UsageError::Other(error) => error.code(),
         }
@@ -151,6 +158,11 @@ impl Diagnostic for UsageError {
             UsageError::Key { .. } => {
                 Some("a PEM file with one PUBLIC KEY block is expected".to_owned())
             }
+            UsageError::IsFile { .. } => Some(
+                "files are signed and verified by sign-blob, verify-blob, attest-blob and verify-blob-attestation; \
+                 images in a folder by verify --local-image; an image of that name is written with its tag or digest"
+                    .to_owned(),
+            ),
             UsageError::KeyFile(error) => error.hint(),
             UsageError::Image(error) => error.hint(),
             UsageError::Other(error) => error.hint(),

@@ -30,7 +30,8 @@ enum What {
 
 /// Attach a bundle from a file to its image; no new signature is made.
 ///
-/// The bundle is verified first. Finishes a `keyless sign` whose upload failed, and puts back an entry that
+/// The bundle, a signature or an attestation, is verified first. Finishes a `keyless sign` or `keyless attest` whose
+/// upload failed, and puts back an entry that
 /// a registry without the referrers API lost to another writer.
 ///
 /// Example: keyless attach bundle registry.example/app@sha256:… app.sigstore.json --certificate-identity

@@ -90,6 +90,11 @@ impl ImagesArguments {
                 }));
             }
         }
+        if let Some(file) = self.images.iter().find(|image| is_file(image)) {
+            return Err(boxed(UsageError::IsFile {
+                found: file.clone(),
+            }));
+        }
         let sources = ImageSources {
             given: self.images.clone(),
             files: self.from.clone(),
@@ -104,6 +109,15 @@ impl ImagesArguments {
         }
         Ok(named)
     }
+}
+
+/// Tells a file that was given as an image: it is there, or can be nothing else. An image of its name is named with
+/// its tag or digest.
+fn is_file(text: &str) -> bool {
+    let is_path = ["/", "./", "../"]
+        .iter()
+        .any(|start| text.starts_with(start));
+    is_path || (!text.contains([':', '@']) && Path::new(text).is_file())
 }
 
 impl FromFormat {

@@ -1,21 +1,26 @@
 //! `keyless attach bundle`: finishes a publication without a new signature, and repairs a fallback tag
 //! that lost an entry.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use crate::crypto::Digest;
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::event::{Event, Reporter};
 use crate::flow::publish;
+use crate::flow::rules::Reason;
 use crate::flow::sign::SignedBundle;
-use crate::format::bundle::{Bundle, BundleError, BundleVersion};
+use crate::format::bundle::{Bundle, BundleError, BundleVersion, Content};
 use crate::format::limits;
+use crate::format::statement::{COSIGN_SIGN_V1, Statement};
 use crate::host::files::{FileError, read_bounded};
 use crate::net::registry::{
     Attached, DigestReference, ImageReference, RegistryClient, RegistryError, Target,
 };
 use crate::trust::TrustedRoot;
-use crate::verify::{Artifact, Policy, VerifiedBundle, VerifyError, verify};
+use crate::verify::{
+    Artifact, ExpectedContent, Nearness, Policy, VerifiedBundle, VerifyError, verify,
+};
 
 /// Bundles in one file of JSON lines.
 const MAX_LINES: usize = 1000;
@@ -67,7 +72,14 @@ impl Diagnostic for AttachError {
     }
 
     fn hint(&self) -> Option<String> {
-        self.inner().hint()
+        match self {
+            AttachError::File(FileError::TooLarge { .. })
+            | AttachError::Bundle {
+                error: BundleError::TooLarge { .. },
+                ..
+            } => Some(limits::TO_RAISE.to_owned()),
+            error => error.inner().hint(),
+        }
     }
 }
 
@@ -97,8 +109,9 @@ pub async fn attach_bundle(
     policy: &Policy,
     report: Reporter<'_>,
 ) -> Result<Vec<AttachedBundle>, AttachError> {
-    let limit = (limits::BUNDLE_LEN * 4) as u64;
-    let text = read_bounded(path, limit)?;
+    let limit = registry.options().limits.bundle;
+    let text = read_bounded(path, limit.saturating_mul(4))?;
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let fetched = registry.resolve(reference).await?;
     let image = fetched.reference.clone();
     if let Target::Tag(_) = reference.target() {
@@ -113,35 +126,35 @@ pub async fn attach_bundle(
         error,
     };
     let mut accepted = Vec::new();
-    let mut refusal: Option<VerifyError> = None;
-    let bundles = bundles(&text);
+    let mut refusal: Option<(VerifyError, Nearness)> = None;
+    let bundles = bundles(&text, limit);
     if bundles.len() > MAX_LINES {
         return Err(malformed(BundleError::Rule {
             rule: "the file has more than 1000 bundles",
         }));
     }
     for json in bundles {
-        let bundle = Bundle::parse(json).map_err(malformed)?;
+        let bundle = Bundle::parse_bounded(json, limit).map_err(malformed)?;
         if bundle.version < BundleVersion::V03 {
             return Err(malformed(BundleError::Rule {
                 rule: "images carry bundles of v0.3",
             }));
         }
-        match verify(&bundle, &artifact, trust, policy) {
+        match verify(&bundle, &artifact, trust, &policy_for(&bundle, policy)) {
             Ok(verified) => accepted.push((json, verified)),
-            Err(error)
-                if refusal
-                    .as_ref()
-                    .is_none_or(|known| known.rank() < error.rank()) =>
-            {
-                refusal = Some(error);
+            Err(error) => {
+                let near = policy.nearness(&bundle.key_material);
+                let known = refusal.as_ref();
+                let known = known.map(|(known, near)| Reason::Verify(known, *near).rank());
+                if known.is_none_or(|known| known < Reason::Verify(&error, near).rank()) {
+                    refusal = Some((error, near));
+                }
             }
-            Err(_) => {}
         }
     }
     if accepted.is_empty() {
         return Err(match refusal {
-            Some(error) => AttachError::Refused(error),
+            Some((error, _)) => AttachError::Refused(error),
             None => malformed(BundleError::Rule {
                 rule: "the file is empty",
             }),
@@ -169,9 +182,30 @@ pub async fn attach_bundle(
     Ok(attached)
 }
 
+/// Returns what is asked of a bundle: of an attestation, whatever it says, its signer and evidence. Annotations are
+/// those of signatures, so that an attestation is none where they are asked for.
+fn policy_for<'p>(bundle: &Bundle, policy: &'p Policy) -> Cow<'p, Policy> {
+    let asks_for_annotations = matches!(
+        policy.content(),
+        ExpectedContent::Signature { annotations } if !annotations.is_empty()
+    );
+    let statement = match &bundle.content {
+        Content::DsseEnvelope(envelope) => Statement::parse(&envelope.payload).ok(),
+        _ => None,
+    };
+    match statement {
+        Some(statement) if statement.predicate_type != COSIGN_SIGN_V1 && !asks_for_annotations => {
+            let predicate_type = statement.predicate_type.into();
+            let content = ExpectedContent::Attestation { predicate_type };
+            Cow::Owned(policy.clone().with_content(content))
+        }
+        _ => Cow::Borrowed(policy),
+    }
+}
+
 /// Splits JSON lines; a file with one bundle, however it is laid out, is one.
-fn bundles(text: &[u8]) -> Vec<&[u8]> {
-    if Bundle::parse(text).is_ok() {
+fn bundles(text: &[u8], limit: usize) -> Vec<&[u8]> {
+    if Bundle::parse_bounded(text, limit).is_ok() {
         return vec![text.trim_ascii()];
     }
     text.split(|byte| *byte == b'\n')

@@ -1,9 +1,11 @@
 //! `keyless attest`: images that exist, one certificate, one statement and one bundle for each, attached.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use futures_util::{StreamExt as _, stream};
 
 use crate::flow::attest::{AttestError, Attested, Named, warning};
-use crate::flow::event::{Event, Reporter};
+use crate::flow::event::{Event, Reporter, Stage};
 use crate::flow::publish::{self, PublishError, UnwrittenBundle};
 use crate::flow::sign::{SignedBundle, SigningOptions, prepare};
 use crate::flow::sign_image::{PinnedImage, SignedImage, look_up};
@@ -76,6 +78,8 @@ pub async fn attest_images(
             .write(text.as_bytes())
             .map_err(|error| UnwrittenBundle::keep(error, &images[0].image.digest(), &text))?;
     }
+    let total = images.len();
+    let (done, failed) = (&AtomicUsize::new(0), &AtomicUsize::new(0));
     let attach = images.into_iter().zip(bundles).map(|(image, bundle)| {
         let kept = kept.clone();
         async move {
@@ -83,6 +87,15 @@ pub async fn attest_images(
                 false => Ok(None),
                 true => attach(registry, &image, &bundle, kept, report).await,
             };
+            if request.upload {
+                let is_failed = usize::from(attached.is_err());
+                report(Event::Progress {
+                    stage: Stage::Attached,
+                    done: done.fetch_add(1, Ordering::Relaxed) + 1,
+                    total,
+                    refused: failed.fetch_add(is_failed, Ordering::Relaxed) + is_failed,
+                });
+            }
             SignedImage {
                 image,
                 bundle,
@@ -113,9 +126,7 @@ async fn attach(
         image: image.image.to_string(),
     });
     let result = publish::attach(registry, &image.image, &image.descriptor, bundle).await;
-    result.map(Some).map_err(|cause| PublishError {
-        image: image.image.to_string(),
-        cause: Box::new(cause),
-        kept: kept.or_else(|| publish::keep(&image.image.digest(), &bundle.json)),
-    })
+    result
+        .map(Some)
+        .map_err(|cause| PublishError::of(&image.image, cause, bundle, kept))
 }

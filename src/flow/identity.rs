@@ -73,6 +73,12 @@ impl Diagnostic for IdentityError {
                 Some("a token can come from a, b, c or d".to_owned())
             }
             IdentityError::File(error) => error.hint(),
+            IdentityError::Net(NetError::Status {
+                status: 401 | 403, ..
+            }) => Some(
+                "give the job `permissions: id-token: write`; the permission to ask ends with the job"
+                    .to_owned(),
+            ),
             IdentityError::Net(error) => error.hint(),
             IdentityError::Token(error) => error.hint(),
         }
@@ -126,13 +132,28 @@ impl TokenSource {
     }
 }
 
+/// Tells a file's name from a broken token: it has a folder or an ending, and no token begins so. A token's header is
+/// an object of JSON in base64url (RFC 7515 section 3.1), so that it begins with `eyJ`.
+fn looks_like_path(text: &str) -> bool {
+    let name = text.rsplit('/').next().unwrap_or_default();
+    let has_ending = name.rsplit_once('.').is_some_and(|(stem, ending)| {
+        !stem.is_empty()
+            && (1..=8).contains(&ending.len())
+            && ending.bytes().all(|b| b.is_ascii_alphanumeric())
+    });
+    text.len() <= 255
+        && !name.starts_with("eyJ")
+        && name.split('.').count() < 4
+        && (text.contains('/') || has_ending)
+}
+
 /// Reads what `--identity-token` names. Three parts joined by dots are a token, anything else a file; a
 /// file's name is never shown where it might be a broken token.
 fn read_given(given: &Secret) -> Result<Secret, IdentityError> {
     let text = given.expose();
     let path = Path::new(text);
     let looks_like_token = text.split('.').count() == 3 && text.len() > 60 && !text.contains('/');
-    if text != "-" && (looks_like_token || !path.exists()) {
+    if text != "-" && (looks_like_token || !(path.exists() || looks_like_path(text))) {
         return Ok(given.clone());
     }
     let bytes = read_bounded(path, limits::IDENTITY_TOKEN_LEN as u64)?;

@@ -25,8 +25,8 @@ use crate::format::protojson::decode_base64;
 use crate::host::files::{FileError, read_bounded};
 use crate::net::registry::{DigestReference, ImageReference, RegistryClient, RegistryError};
 
-/// A file: a bundle, or several as JSON lines, as `sign --bundle` writes them.
-const FILE_LEN: usize = limits::BUNDLE_LEN * 4;
+/// A file of JSON lines, as `sign --bundle` writes them, is as large as this many bundles at most.
+const LARGEST_FILE: u64 = 4;
 /// Bundles in one file of JSON lines.
 const MAX_LINES: usize = 1000;
 /// Endings of names of files, in lower case. A name without registry, tag and digest that ends so is one,
@@ -210,6 +210,11 @@ impl Diagnostic for InspectError {
                 "bundles are JSON, certificates PEM or DER; an image is named as REGISTRY/NAME:TAG"
                     .to_owned(),
             ),
+            InspectError::File(FileError::TooLarge { .. })
+            | InspectError::Bundle {
+                error: BundleError::TooLarge { .. },
+                ..
+            } => Some(limits::TO_RAISE.to_owned()),
             InspectError::File(error) => error.hint(),
             InspectError::Registry(error) => error.hint(),
             InspectError::Store(error) => error.hint(),
@@ -267,9 +272,10 @@ pub async fn inspect(registry: &RegistryClient, arguments: &[String]) -> Vec<Ins
     let budget = Budget::default();
     let all = arguments.iter().map(|argument| {
         let budget = &budget;
+        let limit = registry.options().limits.bundle;
         async move {
             let outcome = match Source::parse(argument) {
-                Ok(Source::File(path)) => inspect_file(&path),
+                Ok(Source::File(path)) => inspect_file(&path, limit),
                 Ok(Source::Image(reference)) => inspect_image(registry, &reference, budget).await,
                 Err(error) => Err(error),
             };
@@ -289,21 +295,22 @@ pub async fn inspect(registry: &RegistryClient, arguments: &[String]) -> Vec<Ins
 
 type Outcome = Result<(Shown, Option<InspectError>), InspectError>;
 
-fn inspect_file(path: &Path) -> Outcome {
-    let bytes = read_bounded(path, FILE_LEN as u64)?;
+fn inspect_file(path: &Path, limit: u64) -> Outcome {
+    let bytes = read_bounded(path, limit.saturating_mul(LARGEST_FILE))?;
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let name = match path.to_str() {
         Some("-") => "standard input".to_owned(),
         _ => path.display().to_string(),
     };
-    inspect_bytes(&name, &bytes, true)
+    inspect_bytes(&name, &bytes, true, limit)
 }
 
 /// Tells by the content what a file is.
-fn inspect_bytes(name: &str, bytes: &[u8], may_be_base64: bool) -> Outcome {
+fn inspect_bytes(name: &str, bytes: &[u8], may_be_base64: bool, limit: usize) -> Outcome {
     const PEM_BEGIN: &[u8] = b"-----BEGIN ";
     let text = bytes.trim_ascii();
     if text.starts_with(b"{") || text.starts_with(b"[") {
-        return inspect_bundles(name, bytes);
+        return inspect_bundles(name, bytes, limit);
     }
     // A SEQUENCE of more than 127 bytes; no certificate is shorter.
     let is_der = matches!(bytes, [0x30, 0x81..=0x84, ..]);
@@ -332,16 +339,16 @@ fn inspect_bytes(name: &str, bytes: &[u8], may_be_base64: bool) -> Outcome {
         false => Vec::new(),
     };
     match std::str::from_utf8(&squeezed).ok().and_then(decode_base64) {
-        Some(decoded) if !decoded.is_empty() => inspect_bytes(name, &decoded, false),
+        Some(decoded) if !decoded.is_empty() => inspect_bytes(name, &decoded, false, limit),
         _ => Err(InspectError::Unknown {
             path: name.to_owned(),
         }),
     }
 }
 
-fn inspect_bundles(name: &str, bytes: &[u8]) -> Outcome {
+fn inspect_bundles(name: &str, bytes: &[u8], limit: usize) -> Outcome {
     let read = |json: &[u8]| {
-        let bundle = Bundle::parse(json)?;
+        let bundle = Bundle::parse_bounded(json, limit)?;
         Ok(BundleFacts::of(&bundle, Digest::sha256(json)))
     };
     let refused = |path: String, error: BundleError| InspectError::Bundle { path, error };

@@ -7,11 +7,13 @@ use bytes::Bytes;
 use crate::crypto::Digest;
 use crate::diagnostic::{Diagnostic, Exit};
 use crate::flow::sign::SignedBundle;
+use crate::format::limits;
 use crate::format::oci::{BUNDLE_ARTIFACT_TYPE, Descriptor, EncodedManifest, LegacyTag};
 use crate::host::clock;
 use crate::host::files::FileError;
 use crate::net::registry::{Attached, Attachment, DigestReference, RegistryClient, RegistryError};
-use crate::verify::ObservedTimes;
+use crate::verify::error::{shell_quoted, signer_options};
+use crate::verify::{MatchedSigner, ObservedTimes};
 
 /// A bundle was made and could not be attached. It is valid, and kept.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +25,50 @@ pub struct PublishError {
     pub cause: Box<RegistryError>,
     /// File with the bundle, where it could be kept.
     pub kept: Option<PathBuf>,
+    /// The command that attaches what was kept, where one can.
+    attaching: Option<String>,
+}
+
+impl PublishError {
+    /// Says what could not be attached, and keeps it unless a file that the user named has it.
+    pub fn of(
+        image: &DigestReference,
+        cause: RegistryError,
+        signed: &SignedBundle,
+        kept: Option<PathBuf>,
+    ) -> Self {
+        let kept = kept.or_else(|| keep(&image.digest(), &signed.json));
+        let attaching = kept
+            .as_deref()
+            .and_then(|kept| attaching(image, signed, kept));
+        PublishError {
+            image: image.to_string(),
+            cause: Box::new(cause),
+            kept,
+            attaching,
+        }
+    }
+}
+
+/// Returns the command that attaches a bundle from a file, as it can be pasted; `None` for the older form, which
+/// has no such command.
+fn attaching(image: &DigestReference, signed: &SignedBundle, kept: &Path) -> Option<String> {
+    if signed.layer.is_some() {
+        return None;
+    }
+    let signer = match signed.verified.signer() {
+        MatchedSigner::Identity(identity) => signer_options(identity)?,
+        MatchedSigner::Key(_) => "--key …".to_owned(),
+    };
+    let mut command = format!(
+        "keyless attach bundle {} {} {signer}",
+        shell_quoted(&image.to_string()),
+        shell_quoted(&kept.display().to_string()),
+    );
+    if signed.json.len() > limits::BUNDLE_LEN {
+        command.push_str(&format!(" --max-attachment-size {}", signed.json.len()));
+    }
+    Some(command)
 }
 
 impl Diagnostic for PublishError {
@@ -44,14 +90,14 @@ impl Diagnostic for PublishError {
     }
 
     fn hint(&self) -> Option<String> {
-        use crate::verify::error::shell_quoted;
-        let kept = self.kept.as_ref()?;
-        Some(format!(
-            "no new signature is needed: keyless attach bundle {} {} --certificate-identity … \
-             --certificate-oidc-issuer …",
-            shell_quoted(&self.image),
-            shell_quoted(&kept.display().to_string())
-        ))
+        self.kept.as_ref()?;
+        Some(match &self.attaching {
+            Some(command) => format!("no new signature is needed: {command}"),
+            None => {
+                "what was kept is valid; the older form cannot be attached from a file, so sign again"
+                    .to_owned()
+            }
+        })
     }
 }
 
@@ -149,7 +195,7 @@ impl Diagnostic for UnwrittenBundle {
 
 /// Keeps a bundle that could not be attached and that no `--bundle` has kept: in a folder of its own among
 /// the machine's temporary files, for this user alone. `None` if even that fails.
-pub fn keep(artifact: &Digest, json: &str) -> Option<PathBuf> {
+fn keep(artifact: &Digest, json: &str) -> Option<PathBuf> {
     let folder = tempfile::Builder::new()
         .prefix("keyless-bundle-")
         .tempdir()

@@ -169,11 +169,9 @@ pub async fn sign_images(
                 image: image.image.to_string(),
             });
             let result = publish::attach(registry, &image.image, &image.descriptor, &bundle).await;
-            let attached = result.map(Some).map_err(|cause| PublishError {
-                image: image.image.to_string(),
-                cause: Box::new(cause),
-                kept: kept.or_else(|| publish::keep(&image.image.digest(), &bundle.json)),
-            });
+            let attached = result
+                .map(Some)
+                .map_err(|cause| PublishError::of(&image.image, cause, &bundle, kept));
             let is_failed = usize::from(attached.is_err());
             report(Event::Progress {
                 stage: Stage::Attached,

@@ -10,7 +10,7 @@ use crate::flow::sign_blob::{BlobError, BlobSource};
 use crate::format::bundle::{Bundle, BundleError, KeyMaterial};
 use crate::format::legacy::{LegacyError, LocalBundle};
 use crate::format::limits;
-use crate::host::files::{FileError, read_bounded};
+use crate::host::files::{FileError, check_readable, read_bounded};
 use crate::trust::TrustedRoot;
 use crate::verify::policy_file::NoRule;
 use crate::verify::signature::needed_hashes;
@@ -146,7 +146,7 @@ fn with_suffix(file: &Path, suffix: &str) -> PathBuf {
 /// Finds the bundle of a file: as named, else `FILE.sigstore.json`, else `FILE.sigstore`.
 ///
 /// # Errors
-/// [`VerifyBlobError::NoBundle`].
+/// [`VerifyBlobError::NoBundle`]; [`VerifyBlobError::Blob`] where the file is not there either.
 pub fn find_bundle(blob: &BlobSource, named: Option<&Path>) -> Result<PathBuf, VerifyBlobError> {
     if let Some(named) = named {
         return Ok(named.to_owned());
@@ -157,11 +157,24 @@ pub fn find_bundle(blob: &BlobSource, named: Option<&Path>) -> Result<PathBuf, V
         }
         _ => Vec::new(),
     };
-    let found = looked.iter().find(|path| path.exists()).cloned();
-    found.ok_or(VerifyBlobError::NoBundle {
+    if let Some(found) = looked.iter().find(|path| path.exists()) {
+        return Ok(found.clone());
+    }
+    // Where the file itself is not there, that is what is wrong.
+    if let BlobSource::File(path) = blob {
+        blob_is_readable(path).map_err(BlobError::from)?;
+    }
+    Err(VerifyBlobError::NoBundle {
         blob: blob.to_string(),
         looked,
     })
+}
+
+fn blob_is_readable(path: &Path) -> Result<(), FileError> {
+    match path == Path::new("-") {
+        true => Ok(()),
+        false => check_readable(path),
+    }
 }
 
 /// Reads a bundle from a file; also one of the form that cosign wrote before.

@@ -147,6 +147,18 @@ pub fn read_bounded_within(
     })
 }
 
+/// Finds out that a file can be read, without reading it.
+///
+/// # Errors
+/// [`FileError::Read`]: it is not there, cannot be opened, or is a folder.
+pub fn check_readable(path: &Path) -> Result<(), FileError> {
+    let file = File::open(path).map_err(read_error(path))?;
+    match file.metadata().is_ok_and(|found| found.is_dir()) {
+        true => Err(read_error(path)(io::ErrorKind::IsADirectory.into())),
+        false => Ok(()),
+    }
+}
+
 /// Bytes read at a time while hashing: large enough that calls do not count, small enough for the cache.
 const CHUNK: usize = 256 * 1024;
 

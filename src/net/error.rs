@@ -70,6 +70,9 @@ pub enum NetError {
     },
 }
 
+/// How the names of registries and of their token services begin.
+const REGISTRY: &str = "registry";
+
 impl NetError {
     /// Returns whether the same request may succeed later.
     pub fn is_retryable(&self) -> bool {
@@ -83,9 +86,11 @@ impl Diagnostic for NetError {
             NetError::Unreachable { .. } => "service-unreachable",
             NetError::TimedOut { .. } => "service-timed-out",
             NetError::TooLarge { .. } => "reply-too-large",
+            NetError::Status {
+                status: 401 | 403, ..
+            } => "service-denied",
             NetError::Status { .. } => match self.exit() {
                 Exit::ServiceFailed => "service-failed",
-                Exit::Denied => "service-denied",
                 Exit::Refused => "service-refused",
                 _ => "service-status-unexpected",
             },
@@ -98,8 +103,10 @@ impl Diagnostic for NetError {
         match self {
             NetError::Unreachable { .. } | NetError::TimedOut { .. } => Exit::Unreachable,
             NetError::TooLarge { .. } | NetError::BadReply { .. } => Exit::BadReply,
-            NetError::Status { status, .. } => match status {
-                401 | 403 => Exit::Denied,
+            NetError::Status {
+                service, status, ..
+            } => match status {
+                401 | 403 if service.starts_with(REGISTRY) => Exit::Denied,
                 408 | 429 => Exit::ServiceFailed,
                 400..=499 => Exit::Refused,
                 500..=599 => Exit::ServiceFailed,
@@ -265,22 +272,26 @@ mod tests {
 
     #[test]
     fn a_status_has_its_row_of_the_exit_table() {
-        for (status, exit) in [
-            (400, Exit::Refused),
-            (401, Exit::Denied),
-            (403, Exit::Denied),
-            (404, Exit::Refused),
-            (429, Exit::ServiceFailed),
-            (503, Exit::ServiceFailed),
-            (302, Exit::BadReply),
+        for (service, status, exit) in [
+            ("Rekor", 400, Exit::Refused),
+            ("registry", 401, Exit::Denied),
+            ("registry", 403, Exit::Denied),
+            ("registry token service", 401, Exit::Denied),
+            // No registry: nothing to log in to.
+            ("Fulcio", 401, Exit::Refused),
+            ("GitHub Actions token service", 403, Exit::Refused),
+            ("Rekor", 404, Exit::Refused),
+            ("Rekor", 429, Exit::ServiceFailed),
+            ("Rekor", 503, Exit::ServiceFailed),
+            ("Rekor", 302, Exit::BadReply),
         ] {
             let error = NetError::Status {
-                service: "Rekor",
+                service,
                 url: String::new(),
                 status,
                 message: String::new(),
             };
-            assert_eq!(error.exit(), exit, "{status}");
+            assert_eq!(error.exit(), exit, "{service} {status}");
         }
     }
 }

@@ -53,6 +53,12 @@ pub struct PatternError {
     pub reason: String,
 }
 
+/// The compiler draws a picture over several lines; its last has the reason.
+fn one_line(text: &str) -> String {
+    let last = text.trim_end().lines().next_back().unwrap_or_default();
+    last.trim().trim_start_matches("error: ").to_owned()
+}
+
 impl ValueMatcher {
     /// Matches by equality; `None` for an empty value, which would match nothing on purpose.
     pub fn exact(value: &str) -> Option<Self> {
@@ -76,7 +82,7 @@ impl ValueMatcher {
             regex::RegexBuilder::new(text)
                 .size_limit(1 << 20)
                 .build()
-                .map_err(|e| error(e.to_string()))
+                .map_err(|e| error(one_line(&e.to_string())))
         };
         let anywhere = compile(source)?;
         // A comment in verbose mode would swallow the closing bracket; there, a line break ends it.
@@ -348,6 +354,12 @@ impl Policy {
         Policy::new(ExpectedSigner::Anyone, ExpectedContent::Any)
     }
 
+    /// Asks for other content of the same signer, on the same evidence.
+    pub fn with_content(mut self, content: ExpectedContent) -> Self {
+        self.content = content;
+        self
+    }
+
     /// Asks for evidence of several operators.
     pub fn with_thresholds(mut self, thresholds: Thresholds) -> Self {
         self.thresholds = thresholds;
@@ -604,6 +616,16 @@ mod tests {
     fn a_pattern_cannot_escape_its_group() {
         assert!(ValueMatcher::pattern(")|(?:.*").is_err());
         assert!(ValueMatcher::pattern("").is_err());
+        for (pattern, message) in [
+            ("(", r#"invalid regular expression "(": unclosed group"#),
+            (
+                "a\t[",
+                r#"invalid regular expression "a\t[": unclosed character class"#,
+            ),
+        ] {
+            let error = ValueMatcher::pattern(pattern).unwrap_err();
+            assert_eq!(error.to_string(), message);
+        }
         let comment = ValueMatcher::pattern("(?x)a # note").unwrap();
         assert!(comment.matches("a") && !comment.matches("ab"));
     }

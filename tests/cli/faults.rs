@@ -307,7 +307,7 @@ fn a_service_that_echoes_the_token_does_not_make_us_show_it() {
     });
     // `run` looks for the token in everything.
     sign_elsewhere(&world, "caUrls", &format!("http://{host}"))
-        .fails(43, "service-denied")
+        .fails(44, "service-denied")
         .says("message: not for ..");
 }
 

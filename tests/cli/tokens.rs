@@ -246,7 +246,10 @@ fn from_github_actions() {
     let run = github(bearer).run().exits(0);
     let signer = &run.json()["blobs"][0]["signature"]["signer"];
     assert_eq!(signer["identity"], workflow);
-    github("wrong").run().fails(43, "service-denied");
+    github("wrong")
+        .run()
+        .fails(44, "service-denied")
+        .says("id-token: write");
     assert_eq!(world.count(Service::Fulcio), 1);
     world
         .keyless("verify-blob file")

@@ -2,6 +2,7 @@
 
 use super::caps::Cap;
 use super::client::is_about_certificate;
+use super::reference::foreign_prefix;
 use crate::crypto::Digest;
 use crate::diagnostic::{Diagnostic, Exit, counted};
 use crate::format::oci::OciError;
@@ -290,6 +291,22 @@ impl Diagnostic for RegistryError {
 
     fn hint(&self) -> Option<String> {
         match self {
+            RegistryError::Reference { found, .. } => {
+                let prefix = foreign_prefix(found)?;
+                let rest = found.get(prefix.len()..).unwrap_or_default();
+                match prefix {
+                    "oci:" | "dir:" | "oci-archive:" | "docker-archive:" => {
+                        "images are named as REGISTRY/NAME:TAG; `keyless verify --local-image FOLDER` \
+                         verifies those of an OCI layout"
+                            .to_owned()
+                    }
+                    "docker-daemon:" | "containers-storage:" => format!(
+                        "leave {prefix} out: {rest} is then asked for in its registry, where signatures are"
+                    ),
+                    _ => format!("leave {prefix} out: {rest}"),
+                }
+                .into()
+            }
             RegistryError::Denied {
                 with_credentials: false,
                 ..

@@ -173,6 +173,30 @@ impl fmt::Display for ImageReference {
     }
 }
 
+/// What addresses and the names of other programs' stores begin with. Some of them would read as images of Docker
+/// Hub, `oci:app` as the tag `app` of `docker.io/library/oci`; who means that writes it whole.
+const FOREIGN_PREFIXES: [&str; 10] = [
+    "docker://",
+    "oci://",
+    "https://",
+    "http://",
+    "docker-daemon:",
+    "docker-archive:",
+    "oci-archive:",
+    "containers-storage:",
+    "oci:",
+    "dir:",
+];
+
+/// Returns what a text begins with that is no part of an image's name.
+pub(super) fn foreign_prefix(text: &str) -> Option<&'static str> {
+    let begins = |prefix: &&&str| {
+        let start = text.get(..prefix.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    };
+    FOREIGN_PREFIXES.iter().find(begins).copied()
+}
+
 /// A reference taken apart by the grammar of distribution (`reference.go`), Docker Hub's defaults filled in.
 struct Parts<'a> {
     registry: String,
@@ -280,6 +304,9 @@ impl FromStr for ImageReference {
             found: text.chars().take(200).collect(),
             cause,
         };
+        if let Some(prefix) = foreign_prefix(text) {
+            return Err(refuse(format!("{prefix} is no part of an image's name")));
+        }
         let parts = Parts::split(text).map_err(|cause| refuse(cause.to_owned()))?;
         // The crate knows which host stands for Docker Hub. Its parser is not called: compiling its regular
         // expression takes ten times as long as everything else that a verification does by itself.
